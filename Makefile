@@ -1,0 +1,61 @@
+# Two commands for a new machine: `make demo` and `make test`. The rest are their parts.
+PYTHON ?= python3
+PIP := -m pip --disable-pip-version-check --quiet
+BIN := .venv/bin
+
+.PHONY: help setup demo test check stubs check-stubs format clean
+
+help: ## Say what each target does
+	@grep -hE '^[a-zA-Z_.-]+:.*?## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/.done ## Make .venv with the service, the client and the tools
+
+.venv/.done: pyproject.toml proto/pyproject.toml constraints.txt
+	@echo "Setting up .venv (a minute or two) ..."
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python $(PIP) install --constraint constraints.txt pip
+	@$(BIN)/python $(PIP) install --constraint constraints.txt --editable proto --editable . --group dev
+	@touch $@
+
+.venv-recbole/.done: constraints-recbole.txt
+	@echo "Setting up .venv-recbole, RecBole's own environment (a minute or two) ..."
+	@test -x .venv-recbole/bin/python || $(PYTHON) -m venv .venv-recbole
+	@.venv-recbole/bin/python $(PIP) install --no-deps --requirement constraints-recbole.txt
+	@.venv-recbole/bin/python $(PIP) install --no-deps --editable proto --editable .
+	@touch $@
+
+.venv-protoc/.done: constraints-protoc.txt
+	@test -x .venv-protoc/bin/python || $(PYTHON) -m venv .venv-protoc
+	@.venv-protoc/bin/python $(PIP) install --no-deps --requirement constraints-protoc.txt
+	@touch $@
+
+.demo/ml-100k/.done: tools/unpack_ml100k.py | .venv/.done
+	@$(BIN)/python tools/unpack_ml100k.py .demo/ml-100k
+	@touch $@
+
+demo: .venv/.done .demo/ml-100k/.done ## Import the demo checkpoint, serve it, and explain a real user's recommendations
+	@$(BIN)/python demo/run.py
+
+test: .venv/.done .venv-recbole/.done .demo/ml-100k/.done ## Run every test, RecBole's conformance among them
+	$(BIN)/python -m pytest
+	.venv-recbole/bin/python -m pytest tests/conformance
+
+check: .venv/.done check-stubs ## Lint, types, import rules, protocol
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint proto
+
+stubs: .venv-protoc/.done ## Generate the protocol's Python stubs
+	.venv-protoc/bin/python tools/generate_stubs.py
+
+check-stubs: .venv-protoc/.done
+	.venv-protoc/bin/python tools/generate_stubs.py --check
+
+format: .venv/.done ## Format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove environments and everything that was made
+	rm -rf .venv .venv-recbole .venv-protoc .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

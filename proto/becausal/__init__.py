@@ -1,0 +1,1 @@
+"""Client side of becausal: ``becausal.client`` for calls, ``becausal.v1`` for the messages."""
