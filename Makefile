@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP := -m pip --disable-pip-version-check --quiet
 BIN := .venv/bin
 
-.PHONY: help setup demo test check stubs check-stubs format clean
+.PHONY: help setup demo test check stubs check-stubs docs format clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-zA-Z_.-]+:.*?## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -46,12 +46,16 @@ check: .venv/.done check-stubs ## Lint, types, import rules, protocol
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint proto
+	$(BIN)/python tools/generate_config_docs.py --check
 
 stubs: .venv-protoc/.done ## Generate the protocol's Python stubs
 	.venv-protoc/bin/python tools/generate_stubs.py
 
 check-stubs: .venv-protoc/.done
 	.venv-protoc/bin/python tools/generate_stubs.py --check
+
+docs: .venv/.done ## Write the configuration reference from the code
+	$(BIN)/python tools/generate_config_docs.py
 
 format: .venv/.done ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .

@@ -1,0 +1,243 @@
+"""What an explanation is: the values that the search finds, the database stores and the API shows.
+
+Words and meaning follow docs/architecture.md. Positions count from 0 in the history as explained; a rank counts from 1
+among the candidates (the catalogue without what the user has had). All values are frozen: a record never changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from explainer.errors import InvalidParameterError
+from explainer.pag import Mark  # noqa: TC001 - storage reads the annotations at run time
+
+MIN_SAMPLES = 5
+"""Fewest samples with which Fisher's test says anything: sqrt(d - |Z| - 3) must exceed 1 for |Z| = 0."""
+
+
+class Status(Enum):
+    """How the search ended. A negative answer is an answer, not an error."""
+
+    EXPLAINED = "EXPLAINED"
+    """A set of past items was found whose absence, verified on the model, takes the target from its place."""
+
+    NO_COUNTERFACTUAL = "NO_COUNTERFACTUAL"
+    """Every set that was to be tried was tried, and the target kept its place."""
+
+    BUDGET_EXHAUSTED = "BUDGET_EXHAUSTED"
+    """The row budget or the deadline ended the search before an answer."""
+
+
+class Intervention(Enum):
+    """What "without the item" means. Never mixed within one explanation."""
+
+    MASK_OUT = "MASK_OUT"
+    """The item is hidden from attention at every layer; the others keep their positions."""
+
+    DELETE = "DELETE"
+    """The item is taken out and later items move up one position: the user never had it."""
+
+    DELETE_BACKFILL = "DELETE_BACKFILL"
+    """As DELETE, and the next older item enters the model's window: what a deployed system would do."""
+
+    MASK_TOKEN = "MASK_TOKEN"  # noqa: S105 - the name of an intervention, no secret
+    """The item is replaced by [MASK] in place."""
+
+
+class Relation(Enum):
+    """How a past item stands to the target in a PAG, read off the marks of the edge between them."""
+
+    CAUSE = "CAUSE"
+    """item --> target."""
+
+    POSSIBLE_CAUSE = "POSSIBLE_CAUSE"
+    """item o-> target, item o-o target or item --o target: a cause in some members of the equivalence class."""
+
+    HIDDEN_COMMON_CAUSE = "HIDDEN_COMMON_CAUSE"
+    """item <-> target: connected only through something that the graph does not show."""
+
+    NOT_A_CAUSE = "NOT_A_CAUSE"
+    """item <-- target or item <-o target: in this graph the arrow points away from the target."""
+
+    SELECTION = "SELECTION"
+    """item --- target: connected by selection."""
+
+    INDIRECT = "INDIRECT"
+    """Not adjacent, but on a possible-d-sep path that ends at the target."""
+
+    NOT_CONNECTED = "NOT_CONNECTED"
+    """Not reached from the target at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankedItem:
+    """One item at its place in a recommendation list."""
+
+    item: str
+    title: str
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What removing one past item alone does to the target."""
+
+    score: float
+    """Target's score without the item minus its score with it."""
+
+    rank: int
+    """Target's rank without the item."""
+
+    probability: float
+    """Change of the target's softmax probability over the candidates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A past item of the returned set."""
+
+    item: str
+    title: str
+    position: int
+    effect: Effect
+    relation: Relation
+    """The strongest relation over the heads, in the order in which Relation lists them."""
+
+    relation_by_head: tuple[Relation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counterfactual:
+    """The history without the causes, and what the model does with it."""
+
+    removed: tuple[int, ...]
+    """Positions taken out, ascending."""
+
+    replacement: RankedItem
+    """The item that takes the target's place. Its rank and score are those in the original list."""
+
+    replacement_score: float
+    """Replacement's score in the counterfactual."""
+
+    target_score: float
+    """Target's score in the counterfactual."""
+
+    target_rank: int
+    """Target's rank in the counterfactual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Which subset sizes were tried exhaustively, so that "smallest" is a checked statement."""
+
+    exhaustive_below: int
+    """Every set of fewer items than this was tried on the model and none explains."""
+
+    sets_tried: int
+    alternatives: int
+    """Other sets of the same size that were found to explain as well."""
+
+    max_size: int
+    """No set larger than this was to be tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEdge:
+    """An edge of a PAG by its two ends; node n (the history's length) is the target."""
+
+    source: int
+    target: int
+    mark_at_source: Mark
+    mark_at_target: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class HeadGraph:
+    """The PAG that was learnt from one attention head."""
+
+    head: int
+    radius: int
+    complete: bool
+    edges: tuple[GraphEdge, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that shapes an explanation besides the model and the history.
+
+    Raises:
+        InvalidParameterError: a value is out of its range.
+    """
+
+    intervention: Intervention = Intervention.MASK_OUT
+    top_k: int | None = None
+    """The target is explained when it leaves the first top_k; None stands for the target's own rank."""
+
+    max_size: int = 3
+    """Largest set to try, in items."""
+
+    max_rows: int = 25_000
+    """Most counterfactual histories to score."""
+
+    alpha: float = 0.01
+    """Level of the independence tests."""
+
+    n_samples: int | None = None
+    """Sample size of the independence tests; None stands for the model's hidden size."""
+
+    max_radius: int | None = None
+    """Largest conditioning set of the graph; None stands for no limit."""
+
+    temporal: bool = False
+    """Whether the order of the history is the order of time in the graph."""
+
+    def __post_init__(self) -> None:
+        at_least = {"top_k": 1, "max_size": 1, "max_rows": 1, "n_samples": MIN_SAMPLES, "max_radius": 0}
+        for name, least in at_least.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InvalidParameterError(name, f"{name} is {value}; give a whole number of {least} or more.")
+        if not 0 < self.alpha < 1:
+            raise InvalidParameterError("alpha", f"alpha is {self.alpha}; give a level between 0 and 1, such as 0.01.")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the explanation cost."""
+
+    rows_scored: int
+    recommend_ms: float
+    graph_ms: float
+    search_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why the target was recommended, as checked on the model."""
+
+    status: Status
+    model_version: str
+    history: tuple[str, ...]
+    """The item tokens that the model saw, oldest first."""
+
+    target: RankedItem
+    causes: tuple[Cause, ...]
+    effects: tuple[Effect, ...]
+    """What removing each position alone does, by position; empty when the budget ended before it was known."""
+
+    counterfactual: Counterfactual | None
+    holds_when_deleted: bool | None
+    """Whether the same set also moves the target under DELETE_BACKFILL; None without a set."""
+
+    position_sensitive: bool
+    """Whether the target already moves when every position shifts by one and nothing is removed."""
+
+    certificate: Certificate
+    graphs: tuple[HeadGraph, ...]
+    settings: Settings
+    cost: Cost
+    reason: str
+    digests: tuple[tuple[str, str], ...]
+    """Name and SHA-256 (hex) of what a replay must reproduce: inputs and attention."""

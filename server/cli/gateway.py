@@ -1,0 +1,92 @@
+"""Two ways to the same answers: a model in this process, or a running server."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import grpc
+
+import storage
+from becausal.client import Client
+from recommender import Recommender, load_bundle
+from server.application import Application, Patience
+from server.cli.failure import CommandError
+from server.rpc.messages import explanation_message, recommendation_message, settings_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from becausal.v1.explanation_pb2 import ExplainOptions, Explanation
+    from becausal.v1.explanation_service_pb2 import RecommendResponse
+    from server.config import Config
+
+
+class Gateway(Protocol):
+    """What `becausal recommend` and `becausal explain` ask for."""
+
+    def recommend(self, history: Sequence[str], *, k: int | None = None, user_id: str = "") -> RecommendResponse:
+        """The k best items."""
+        ...
+
+    def explain(
+        self, history: Sequence[str], *, item: str = "", user_id: str = "", options: ExplainOptions | None = None
+    ) -> Explanation:
+        """Why one of them."""
+        ...
+
+
+class InProcess:
+    """Computes here; stores only when there is a repository."""
+
+    def __init__(self, application: Application, config: Config, *, stores: bool) -> None:
+        self._application = application
+        self._defaults = config.explain.settings()
+        self._stores = stores
+
+    def recommend(self, history: Sequence[str], *, k: int | None = None, user_id: str = "") -> RecommendResponse:  # noqa: ARG002
+        """The k best items."""
+        return recommendation_message(self._application.recommend(history, 10 if k is None else k))
+
+    def explain(
+        self, history: Sequence[str], *, item: str = "", user_id: str = "", options: ExplainOptions | None = None
+    ) -> Explanation:
+        """Why one of them."""
+        settings = settings_from(options, self._defaults) if options is not None else self._defaults
+        record = self._application.explain(history, item or None, settings, user_id, Patience())
+        if self._stores:
+            self._application.store([record])
+        return explanation_message(record, stored=self._stores)
+
+
+@contextmanager
+def open_gateway(config: Config, *, address: str | None, store: bool) -> Iterator[Gateway]:
+    """The server at ``address``, or the bundle in this process.
+
+    Raises:
+        CommandError: a call to the server failed; the server's own sentence is passed on.
+    """
+    if address is None:
+        with _in_process(config, store=store) as gateway:
+            yield gateway
+        return
+    try:
+        with Client(address) as client:
+            yield client
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            raise CommandError(
+                f"No server answers at {address} ({error.details()}); start one with `becausal serve`."
+            ) from error
+        raise CommandError(f"{error.code().name}: {error.details()}") from error
+
+
+@contextmanager
+def _in_process(config: Config, *, store: bool) -> Iterator[Gateway]:
+    recommender = Recommender(load_bundle(config.bundle))
+    if not store:
+        yield InProcess(Application(recommender, config, None), config, stores=False)
+        return
+    storage.check(config.database_url)
+    with storage.Database(config.database_url) as database:
+        yield InProcess(Application(recommender, config, storage.ExplanationRepository(database)), config, stores=True)

@@ -1,0 +1,165 @@
+"""How answers look in a terminal. Everything is read off the protocol's messages, so that --address looks the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from google.protobuf.json_format import MessageToJson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from becausal.v1 import explanation_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from google.protobuf.message import Message
+
+    from becausal.v1.explanation_service_pb2 import ListExplanationsResponse, RecommendResponse
+
+_RELATION_WORDS = {
+    pb.Cause.CAUSE: "a cause in the attention graph",
+    pb.Cause.POSSIBLE_CAUSE: "a possible cause in the attention graph",
+    pb.Cause.HIDDEN_COMMON_CAUSE: "connected only through something hidden",
+    pb.Cause.NOT_A_CAUSE: "connected, but not as a cause",
+    pb.Cause.SELECTION: "connected by selection",
+    pb.Cause.INDIRECT: "connected indirectly",
+    pb.Cause.NOT_CONNECTED: "not connected in the attention graph",
+}
+
+
+def print_json(message: Message) -> None:
+    """One JSON object, and nothing else, on stdout. Zeros and empty lists are shown, since they are answers."""
+    text = MessageToJson(message, always_print_fields_with_no_presence=True, ensure_ascii=False)
+    print(text)  # noqa: T201 - plain, so that no terminal width breaks the JSON
+
+
+def print_recommendation(response: RecommendResponse) -> None:
+    """A ranked list."""
+    console = _console()
+    console.print(_ranked_table(response.items))
+    _print_left_out(console, response.unknown_items, response.truncated)
+    console.print(Text(f"Model {response.model_version}", style="dim"))
+
+
+def print_explanations(response: ListExplanationsResponse) -> None:
+    """One line for each explanation."""
+    console = _console()
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "time (UTC)", "user", "status", "item", "reason"):
+        table.add_column(column, overflow="fold")
+    for explanation in response.explanations:
+        table.add_row(
+            Text(explanation.name),
+            Text(explanation.create_time.ToDatetime().isoformat(sep=" ", timespec="seconds")),
+            Text(explanation.user_id),
+            Text(status_name(explanation)),
+            Text(_named(explanation.target)),
+            Text(explanation.reason),
+        )
+    console.print(table if response.explanations else Text("No explanation matches."))
+    if response.next_page_token:
+        console.print(Text(f"More: --page-token {response.next_page_token}", style="dim"))
+
+
+def print_explanation(explanation: pb.Explanation) -> None:
+    """One explanation with all that a person asks about it."""
+    console = _console()
+    for line in explanation_lines(explanation):
+        console.print(line)
+    _print_left_out(console, explanation.unknown_items, len(explanation.older_history))
+    edges = ", ".join(
+        f"head {graph.head}: {len(graph.edges)} edges, radius {graph.radius}{'' if graph.complete else ', unfinished'}"
+        for graph in explanation.graphs
+    )
+    facts = {
+        "Method": f"{pb.ExplainOptions.Intervention.Name(explanation.intervention)}, {_certificate(explanation)}",
+        "Graphs": edges,
+        "History": f"{len(explanation.history)} items seen by the model",
+        "Model": explanation.model_version,
+        "Record": explanation.name or "not stored",
+    }
+    for name, fact in facts.items():
+        if fact:
+            console.print(Text.assemble((f"{name:<9}", "dim"), fact))
+
+
+def explanation_lines(explanation: pb.Explanation) -> list[Text]:
+    """The reason, the effect of each cause, and the replacement: one line each."""
+    target = explanation.target
+    lines = [
+        Text.assemble((f"{target.rank}. {_named(target)}", "bold"), (f"  score {target.score:.3f}", "dim")),
+        Text(f"   {explanation.reason}"),
+    ]
+    for cause in explanation.causes:
+        effect = cause.effect
+        lines.append(
+            Text(
+                f"   - without {_named(cause)}: rank {effect.rank}, score {target.score + effect.score:.3f} "
+                f"({effect.score:+.3f}); {_RELATION_WORDS[cause.relation]}"
+            )
+        )
+    if explanation.status == pb.Explanation.EXPLAINED:
+        lines.append(_replacement_line(explanation))
+    else:
+        lines.append(Text(f"   {status_name(explanation)}: {_certificate(explanation)}"))
+    return lines
+
+
+def status_name(explanation: pb.Explanation) -> str:
+    """The status as the protocol spells it."""
+    return pb.Explanation.Status.Name(explanation.status)
+
+
+def _replacement_line(explanation: pb.Explanation) -> Text:
+    counterfactual = explanation.counterfactual
+    replacement = counterfactual.replacement
+    together = " together" if len(counterfactual.removed) > 1 else ""
+    return Text(
+        f"   - without {'these' if together else 'it'}{together}: rank {counterfactual.target_rank}, and "
+        f"{_named(replacement)} (rank {replacement.rank}) takes the place"
+    )
+
+
+def _certificate(explanation: pb.Explanation) -> str:
+    certificate = explanation.certificate
+    if explanation.status == pb.Explanation.EXPLAINED:
+        smaller = (
+            ""
+            if certificate.exhaustive_below == 1
+            else f"no set of fewer than {certificate.exhaustive_below} items does, "
+        )
+        others = f", {certificate.alternatives} others of this size found" if certificate.alternatives else ""
+        return f"{smaller}{certificate.sets_tried} sets tried{others}"
+    if certificate.exhaustive_below > certificate.max_size:
+        return (
+            f"no set of up to {certificate.max_size} items takes it from its place, {certificate.sets_tried} sets tried"
+        )
+    return f"stopped after {certificate.sets_tried} sets; all of fewer than {certificate.exhaustive_below} items were tried"
+
+
+def _ranked_table(items: Sequence[pb.RankedItem]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("rank", justify="right")
+    table.add_column("item")
+    table.add_column("title")
+    table.add_column("score", justify="right")
+    for item in items:
+        table.add_row(str(item.rank), Text(item.item), Text(item.title), f"{item.score:.3f}")
+    return table
+
+
+def _named(item: pb.RankedItem | pb.Cause) -> str:
+    return f"{item.title} [{item.item}]" if item.title else f"[{item.item}]"
+
+
+def _print_left_out(console: Console, unknown: Sequence[str], truncated: int) -> None:
+    if unknown:
+        console.print(Text(f"Left out, unknown to the model: {', '.join(unknown)}", style="yellow"))
+    if truncated:
+        console.print(Text(f"Left out, before the model's window: the {truncated} oldest items", style="yellow"))
+
+
+def _console() -> Console:
+    return Console(highlight=False)

@@ -1,0 +1,135 @@
+"""Settings of the service: one TOML file, ``BECAUSAL_...`` variables over it, flags over both.
+
+docs/configuration.md is generated from this file (`make docs`).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from explainer.explanation import Intervention
+from explainer.explanation import Settings as ExplainerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text is one sentence that names the setting."""
+
+
+class Limits(BaseModel):
+    """Most that one request may ask for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    history: int = Field(default=10_000, ge=1, description="Most item tokens in a history.")
+    recommended: int = Field(default=100, ge=1, description="Largest k of Recommend.")
+    explained: int = Field(default=20, ge=1, description="Largest k of RecommendAndExplain.")
+    set_size: int = Field(default=5, ge=1, description="Largest max_size of an explanation, in items.")
+    rows: int = Field(default=200_000, ge=1, description="Largest max_rows of an explanation.")
+    token_length: int = Field(default=256, ge=1, description="Longest item token or user id, in characters.")
+    seconds: float = Field(
+        default=30.0, gt=0, description="Longest that an explanation may take, whatever the caller's deadline."
+    )
+
+
+class ExplainDefaults(BaseModel):
+    """How to explain where the request does not say."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    intervention: Intervention = Field(default=Intervention.MASK_OUT, description='What "without the item" means.')
+    max_size: int = Field(default=3, ge=1, description="Largest set of items to try.")
+    max_rows: int = Field(default=25_000, ge=1, description="Most counterfactual histories to score.")
+    alpha: float = Field(default=0.01, gt=0, lt=1, description="Level of the independence tests.")
+    n_samples: int | None = Field(
+        default=None, ge=5, description="Sample size of the independence tests; unset: the model's hidden size."
+    )
+    max_radius: int | None = Field(
+        default=None, ge=0, description="Largest conditioning set of the graph; unset: no limit."
+    )
+    temporal: bool = Field(
+        default=False, description="Take the order of the history as the order of time in the graph."
+    )
+
+    def settings(self) -> ExplainerSettings:
+        """The same as the explainer takes them."""
+        return ExplainerSettings(**dict(self))
+
+
+class Config(BaseSettings):
+    """Settings of `becausal serve`. Every default works on a laptop."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BECAUSAL_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    bundle: Path = Field(default=Path("bundle"), description="Folder of the model bundle, made by `becausal import`.")
+    database_url: str = Field(
+        default="sqlite:///becausal.db",
+        description="Where explanations are stored: a SQLAlchemy URL, SQLite or PostgreSQL.",
+    )
+    address: str = Field(default="127.0.0.1:50051", description="Where to listen; port 0 takes a free one.")
+    reflection: bool = Field(default=True, description="Whether clients may ask for the protocol by gRPC reflection.")
+    refuse_unknown_items: bool = Field(
+        default=False, description="Refuse a history with unknown items, instead of leaving them out and saying so."
+    )
+    verb: str = Field(
+        default="watched", min_length=1, description='What users did with the items: "Because you watched ...".'
+    )
+    drain_seconds: float = Field(
+        default=10.0, ge=0, description="How long calls under way may take to finish at shutdown."
+    )
+    limits: Limits = Field(default=Limits(), description="Most that one request may ask for.")
+    explain: ExplainDefaults = Field(
+        default=ExplainDefaults(), description="How to explain where the request does not say."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags over environment over file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_config(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
+    """Read the settings.
+
+    Args:
+        file: TOML file, or None for defaults, environment and flags alone.
+        flags: Settings given on the command line; None values count as not given.
+
+    Raises:
+        ConfigError: the file cannot be read, or a setting is unknown or out of its range.
+    """
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    if file is not None and not file.is_file():
+        raise ConfigError(f"There is no configuration file at {file}; give the path of a TOML file.")
+
+    class _FromFile(Config):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return _FromFile(**given)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"Setting {name} is wrong: {first['msg']}; see docs/configuration.md.") from error

@@ -1,0 +1,51 @@
+"""What can be wrong with a request, whatever way it came in.
+
+    RequestError                  the caller can mend it; ``field`` names what to mend
+    ├── InvalidFieldError         missing or out of range
+    ├── NoKnownItemsError         the history has no item that the model knows
+    ├── UnknownItemsError         some are unknown, and the server refuses that
+    ├── ItemNotInCatalogueError   the item to explain is unknown
+    ├── InvalidPageTokenError     the token is not one of this list
+    ├── InvalidFilterError        the filter cannot be read
+    └── ExplanationNotFoundError  nothing is stored under that name
+
+Each text is one sentence that says what to do; it is safe to show to a caller.
+"""
+
+from __future__ import annotations
+
+
+class RequestError(Exception):
+    """Base of the errors that a caller can mend."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidFieldError(RequestError):
+    """A field is missing or out of its range."""
+
+
+class NoKnownItemsError(RequestError):
+    """No item of the history is known to the model."""
+
+
+class UnknownItemsError(RequestError):
+    """Some items of the history are unknown, and the server is set to refuse that."""
+
+
+class ItemNotInCatalogueError(RequestError):
+    """The item to explain is not in the catalogue."""
+
+
+class InvalidPageTokenError(RequestError):
+    """The page token was not given out for this list."""
+
+
+class InvalidFilterError(RequestError):
+    """The filter cannot be read."""
+
+
+class ExplanationNotFoundError(RequestError):
+    """There is no explanation of that name."""

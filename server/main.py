@@ -1,0 +1,36 @@
+"""The composition root: the only place where configuration, model, storage and service meet."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+import storage
+from recommender import Recommender, load_bundle
+from server.application import Application
+from server.rpc.server import RpcServer
+from server.rpc.service import ExplanationService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.config import Config
+
+
+async def serve(config: Config, ready: Callable[[int], None]) -> None:
+    """Serve until SIGTERM or SIGINT; ``ready`` is told the bound port."""
+    storage.check(config.database_url)
+    recommender = Recommender(load_bundle(config.bundle))
+    with storage.Database(config.database_url) as database:
+        application = Application(recommender, config, storage.ExplanationRepository(database))
+        server = RpcServer(ExplanationService(application, config), config)
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        try:
+            await server.start()
+            ready(server.port)
+            await stop.wait()
+        finally:
+            await server.stop()

@@ -1,0 +1,1 @@
+"""The gRPC side: messages, errors, the servicer and the server around it."""

@@ -1,0 +1,109 @@
+"""Which error is which gRPC status: one table, applied to every call by one interceptor (AIP-193)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from becausal.v1 import error_reason_pb2 as reasons
+from explainer import errors as explainer_errors
+from server import errors
+from storage import errors as storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.message import Message
+
+    from becausal.v1.error_reason_pb2 import ErrorReason
+
+DOMAIN = "becausal"
+INTERNAL_TEXT = "The server met a fault and logged it; nothing was stored."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a class of errors is told to a client."""
+
+    code: grpc.StatusCode
+    reason: ErrorReason.ValueType
+    field: str = ""
+    """The request's field, where the error does not name it itself."""
+
+    text: str = ""
+    """What a client is told instead of the error's own text, where that speaks of the server's inside."""
+
+
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT
+
+TABLE: Mapping[type[Exception], Answer] = {
+    errors.InvalidFieldError: Answer(_INVALID, reasons.INVALID_FIELD),
+    errors.NoKnownItemsError: Answer(_INVALID, reasons.NO_KNOWN_ITEMS),
+    errors.UnknownItemsError: Answer(_INVALID, reasons.UNKNOWN_ITEMS),
+    errors.ItemNotInCatalogueError: Answer(_INVALID, reasons.ITEM_NOT_IN_CATALOGUE),
+    errors.InvalidPageTokenError: Answer(_INVALID, reasons.INVALID_PAGE_TOKEN),
+    errors.InvalidFilterError: Answer(_INVALID, reasons.INVALID_FILTER),
+    errors.ExplanationNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, reasons.EXPLANATION_NOT_FOUND),
+    explainer_errors.InvalidParameterError: Answer(_INVALID, reasons.INVALID_FIELD),
+    explainer_errors.EmptyHistoryError: Answer(_INVALID, reasons.NO_KNOWN_ITEMS, "history"),
+    explainer_errors.TargetInHistoryError: Answer(_INVALID, reasons.ITEM_IN_HISTORY, "item"),
+    explainer_errors.TargetOutsideTopKError: Answer(_INVALID, reasons.ITEM_OUTSIDE_TOP_K, "item"),
+    explainer_errors.CancelledError: Answer(grpc.StatusCode.CANCELLED, reasons.CALLER_GONE),
+    storage_errors.InvalidFilterError: Answer(_INVALID, reasons.INVALID_FILTER, "filter"),
+    storage_errors.DatabaseUnavailableError: Answer(
+        grpc.StatusCode.UNAVAILABLE,
+        reasons.DATABASE_UNAVAILABLE,
+        text="The database does not answer, so nothing was stored or read; try again.",
+    ),
+}
+"""Whatever is not here is INTERNAL: it is logged, and its text stays in the log."""
+
+
+def answer_for(error: Exception) -> Answer | None:
+    """The table's row for an error, or None for a fault."""
+    return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), None)
+
+
+def status_of(error: Exception) -> status_pb2.Status:
+    """The google.rpc.Status that a client is told."""
+    answer = answer_for(error)
+    if answer is None:
+        return _status(grpc.StatusCode.INTERNAL, INTERNAL_TEXT, _info(reasons.INTERNAL))
+    text = answer.text or str(error)
+    details: list[Message] = [_info(answer.reason)]
+    if answer.code is _INVALID:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=_field(error, answer), description=text)
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    return _status(answer.code, text, *details)
+
+
+def grpc_status(error: Exception) -> grpc.Status:
+    """As ``status_of``, ready to abort a call with."""
+    status: grpc.Status = rpc_status.to_status(status_of(error))
+    return status
+
+
+def _field(error: Exception, answer: Answer) -> str:
+    if isinstance(error, errors.RequestError):
+        return error.field
+    if isinstance(error, explainer_errors.InvalidParameterError):
+        return f"options.{error.parameter}"
+    return answer.field
+
+
+def _info(reason: ErrorReason.ValueType) -> error_details_pb2.ErrorInfo:
+    return error_details_pb2.ErrorInfo(reason=reasons.ErrorReason.Name(reason), domain=DOMAIN)
+
+
+def _status(code: grpc.StatusCode, text: str, *details: Message) -> status_pb2.Status:
+    packed = []
+    for detail in details:
+        wrapped = any_pb2.Any()
+        wrapped.Pack(detail)
+        packed.append(wrapped)
+    return status_pb2.Status(code=code_pb2.Code.Value(code.name), message=text, details=packed)

@@ -1,0 +1,186 @@
+"""Stored values to protocol messages, and requests to settings: the only place that knows both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from becausal.v1 import explanation_pb2 as pb
+from becausal.v1 import explanation_service_pb2 as service_pb
+from explainer.explanation import Intervention, Settings
+from server.errors import InvalidFieldError
+
+if TYPE_CHECKING:
+    from explainer.explanation import (
+        Cause,
+        Certificate,
+        Counterfactual,
+        Effect,
+        Explanation,
+        HeadGraph,
+        RankedItem,
+    )
+    from server.application import Recommendation
+    from storage import ExplanationRecord
+
+NAME_PREFIX = "explanations/"
+
+
+def recommendation_message(recommendation: Recommendation) -> service_pb.RecommendResponse:
+    """A ranked list."""
+    return service_pb.RecommendResponse(
+        items=[_ranked(item) for item in recommendation.items],
+        model_version=recommendation.model_version,
+        unknown_items=recommendation.unknown_items,
+        truncated=recommendation.truncated,
+    )
+
+
+def explanation_message(record: ExplanationRecord, *, stored: bool = True, full: bool = True) -> pb.Explanation:
+    """An explanation; one that was not stored has no name, id or time."""
+    explanation = record.explanation
+    message = pb.Explanation(
+        user_id=record.user_id,
+        model_version=explanation.model_version,
+        history=explanation.history,
+        older_history=record.older_history,
+        unknown_items=record.unknown_items,
+        target=_ranked(explanation.target),
+        status=pb.Explanation.Status.Value(explanation.status.value),
+        causes=[_cause(cause) for cause in explanation.causes],
+        effects=[_effect(effect) for effect in explanation.effects],
+        intervention=pb.ExplainOptions.Intervention.Value(explanation.settings.intervention.value),
+        counterfactual=_counterfactual(explanation.counterfactual),
+        holds_when_deleted=explanation.holds_when_deleted,
+        position_sensitive=explanation.position_sensitive,
+        certificate=_certificate(explanation.certificate),
+        graphs=[_graph(graph) for graph in explanation.graphs],
+        options=_options(explanation.settings),
+        cost=_cost(explanation),
+        reason=explanation.reason,
+        digests=dict(explanation.digests),
+    )
+    if stored:
+        message.name = f"{NAME_PREFIX}{record.id}"
+        message.id = str(record.id)
+        message.create_time.FromDatetime(record.create_time)
+    if not full:
+        message.ClearField("history")
+        message.ClearField("older_history")
+        message.ClearField("effects")
+        message.ClearField("graphs")
+        message.ClearField("options")
+        message.ClearField("cost")
+        message.ClearField("digests")
+    return message
+
+
+def settings_from(options: pb.ExplainOptions, defaults: Settings) -> Settings:
+    """The settings a request asks for, over the server's defaults.
+
+    Raises:
+        InvalidFieldError: the intervention is not one of the protocol's.
+        InvalidParameterError: a setting is out of its range.
+    """
+    given: dict[str, Any] = {field.name: value for field, value in options.ListFields()}
+    given.pop("intervention", None)
+    if options.intervention != pb.ExplainOptions.INTERVENTION_UNSPECIFIED:
+        if options.intervention not in pb.ExplainOptions.Intervention.values():
+            raise InvalidFieldError(
+                "options.intervention",
+                f"options.intervention is {options.intervention}; give one of the enum's values.",
+            )
+        given["intervention"] = Intervention(pb.ExplainOptions.Intervention.Name(options.intervention))
+    return replace(defaults, **given)
+
+
+def id_from(name: str) -> UUID:
+    """The id in a resource name.
+
+    Raises:
+        InvalidFieldError: the name is not of the form explanations/{id}.
+    """
+    message = 'name is not an explanation\'s; give one of the form "explanations/{id}", as Explain returned it.'
+    if not name.startswith(NAME_PREFIX):
+        raise InvalidFieldError("name", message)
+    try:
+        return UUID(name.removeprefix(NAME_PREFIX))
+    except ValueError as error:
+        raise InvalidFieldError("name", message) from error
+
+
+def _ranked(item: RankedItem) -> pb.RankedItem:
+    return pb.RankedItem(item=item.item, title=item.title, rank=item.rank, score=item.score)
+
+
+def _effect(effect: Effect) -> pb.Effect:
+    return pb.Effect(score=effect.score, rank=effect.rank, probability=effect.probability)
+
+
+def _cause(cause: Cause) -> pb.Cause:
+    return pb.Cause(
+        item=cause.item,
+        title=cause.title,
+        position=cause.position,
+        effect=_effect(cause.effect),
+        relation=pb.Cause.Relation.Value(cause.relation.value),
+        relation_by_head=[pb.Cause.Relation.Value(relation.value) for relation in cause.relation_by_head],
+    )
+
+
+def _counterfactual(counterfactual: Counterfactual | None) -> pb.Counterfactual | None:
+    if counterfactual is None:
+        return None
+    return pb.Counterfactual(
+        removed=counterfactual.removed,
+        replacement=_ranked(counterfactual.replacement),
+        replacement_score=counterfactual.replacement_score,
+        target_score=counterfactual.target_score,
+        target_rank=counterfactual.target_rank,
+    )
+
+
+def _certificate(certificate: Certificate) -> pb.Certificate:
+    return pb.Certificate(
+        exhaustive_below=certificate.exhaustive_below,
+        sets_tried=certificate.sets_tried,
+        alternatives=certificate.alternatives,
+        max_size=certificate.max_size,
+    )
+
+
+def _graph(graph: HeadGraph) -> pb.Graph:
+    edges = [
+        pb.Edge(
+            source=edge.source,
+            target=edge.target,
+            mark_at_source=pb.Edge.Mark.Value(edge.mark_at_source.name),
+            mark_at_target=pb.Edge.Mark.Value(edge.mark_at_target.name),
+        )
+        for edge in graph.edges
+    ]
+    return pb.Graph(head=graph.head, radius=graph.radius, complete=graph.complete, edges=edges)
+
+
+def _options(settings: Settings) -> pb.ExplainOptions:
+    return pb.ExplainOptions(
+        intervention=pb.ExplainOptions.Intervention.Value(settings.intervention.value),
+        top_k=settings.top_k,
+        max_size=settings.max_size,
+        max_rows=settings.max_rows,
+        alpha=settings.alpha,
+        n_samples=settings.n_samples,
+        max_radius=settings.max_radius,
+        temporal=settings.temporal,
+    )
+
+
+def _cost(explanation: Explanation) -> pb.Cost:
+    cost = explanation.cost
+    return pb.Cost(
+        rows_scored=cost.rows_scored,
+        recommend_ms=cost.recommend_ms,
+        graph_ms=cost.graph_ms,
+        search_ms=cost.search_ms,
+    )

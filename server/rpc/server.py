@@ -1,0 +1,65 @@
+"""The gRPC server around the service: health, reflection, shutdown in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from becausal.v1 import explanation_service_pb2
+from becausal.v1.explanation_service_pb2_grpc import add_ExplanationServiceServicer_to_server
+from server.config import ConfigError
+from server.rpc.interceptor import ErrorInterceptor
+
+if TYPE_CHECKING:
+    from server.config import Config
+    from server.rpc.service import ExplanationService
+
+logger = logging.getLogger(__name__)
+
+EXPLANATION_SERVICE = explanation_service_pb2.DESCRIPTOR.services_by_name["ExplanationService"].full_name
+SERVICES = ("", EXPLANATION_SERVICE)
+"""Names that the health service answers for; "" stands for the whole server."""
+
+
+class RpcServer:
+    """Starts, says that it serves, and stops without failing a call under way."""
+
+    def __init__(self, service: ExplanationService, config: Config) -> None:
+        self._service = service
+        self._config = config
+        self._health = health.aio.HealthServicer()
+        # Port sharing is on by default in gRPC: a second server on the same port would take half the calls in silence.
+        self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=[("grpc.so_reuseport", 0)])
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen; ``port`` is the bound one from here on.
+
+        Raises:
+            ConfigError: the address cannot be bound.
+        """
+        add_ExplanationServiceServicer_to_server(self._service, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self._config.reflection:
+            names = (EXPLANATION_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+        try:
+            self.port = self._server.add_insecure_port(self._config.address)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"Cannot listen on {self._config.address}; free the port or set another address (port 0 takes a free one)."
+            ) from error
+        await self._server.start()
+        for name in SERVICES:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING, let calls under way finish, then end the threads."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._config.drain_seconds)
+        await asyncio.to_thread(self._service.close)

@@ -1,0 +1,66 @@
+"""A model small enough to see through: scores are sums of what each history item gives to each candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from explainer.explanation import Intervention
+from explainer.model import NEAR_TIE, History, Outcomes, ScoredItem
+
+
+@dataclass
+class AdditiveModel:
+    """gives[history item][candidate] adds to the candidate's score; an item that gives nothing adds 0."""
+
+    gives: dict[str, dict[str, float]]
+    bias: dict[str, float]
+    version: str = "sha256:fake"
+    hidden_size: int = 64
+    rows: list[tuple[int, ...]] = field(default_factory=list)
+
+    def scores(self, history: History, removal: tuple[int, ...] = ()) -> dict[str, float]:
+        kept = [item for position, item in enumerate(history.items) if position not in removal]
+        candidates = {item: score for item, score in self.bias.items() if item not in (*history.items, *history.older)}
+        return {
+            item: score + sum(self.gives.get(one, {}).get(item, 0.0) for one in kept)
+            for item, score in candidates.items()
+        }
+
+    def top(self, history, k, removal=(), intervention=Intervention.MASK_OUT):  # noqa: ANN001, ANN201, ARG002
+        ranked = sorted(self.scores(history, removal).items(), key=lambda pair: -pair[1])
+        return tuple(ScoredItem(item, score) for item, score in ranked[:k])
+
+    def places(self, history, items):  # noqa: ANN001, ANN201
+        ranked = [scored.item for scored in self.top(history, len(self.bias))]
+        return tuple((ranked.index(item) + 1, self.scores(history)[item]) for item in items)
+
+    def attention(self, history, target):  # noqa: ANN001, ANN201
+        n = len(history.items) + 1
+        logits = np.full((n, n), 0.0)
+        for position, item in enumerate(history.items):
+            logits[-1, position] = logits[position, -1] = self.gives.get(item, {}).get(target, 0.0)
+        weights = np.exp(logits + 2 * np.eye(n))
+        return np.stack([weights / weights.sum(axis=1, keepdims=True)] * 2)
+
+    def without(self, history, target, removals, *, top_k=1, intervention=Intervention.MASK_OUT):  # noqa: ANN001, ANN201, ARG002
+        self.rows.extend(removals)
+        columns = [self._outcome(self.scores(history, removal), target, top_k) for removal in removals]
+        score, rank, probability, margin = map(np.array, zip(*columns, strict=True))
+        return Outcomes(score, rank, probability, margin)
+
+    def shifted(self, history, target, *, top_k=1):  # noqa: ANN001, ANN201
+        return self.without(history, target, [()], top_k=top_k)
+
+    @staticmethod
+    def _outcome(scores: dict[str, float], target: str, top_k: int) -> tuple[float, int, float, float]:
+        rivals = sorted((score for item, score in scores.items() if item != target), reverse=True)
+        own = scores[target]
+        margin = own - rivals[top_k - 1] if len(rivals) >= top_k else np.inf
+        total = sum(np.exp(score) for score in scores.values())
+        return own, 1 + sum(rival > own + NEAR_TIE for rival in rivals), np.exp(own) / total, margin
+
+
+def history(*items: str, older: tuple[str, ...] = ()) -> History:
+    return History(items, older)
