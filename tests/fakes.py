@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from explainer.explanation import Intervention
 from explainer.model import NEAR_TIE, History, Outcomes, ScoredItem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass
@@ -64,3 +69,53 @@ class AdditiveModel:
 
 def history(*items: str, older: tuple[str, ...] = ()) -> History:
     return History(items, older)
+
+
+class FakeCatalogue:
+    """Titles by token; knows the tokens it has titles for."""
+
+    def __init__(self, titles: dict[str, str]) -> None:
+        self._titles = titles
+
+    def __len__(self) -> int:
+        return len(self._titles)
+
+    def knows(self, token: str) -> bool:
+        return token in self._titles
+
+    def title(self, token: str) -> str:
+        return self._titles.get(token, "")
+
+
+@dataclass
+class FakeBundle:
+    catalogue: FakeCatalogue
+
+
+class FakeRecommender(AdditiveModel):
+    """The additive model with a catalogue and a window of three items: t leads r by what a gives, q comes third."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            gives={"a": {"t": 2.0}, "b": {"t": 0.5}},
+            bias={"t": 0.0, "r": 1.5, "q": 1.0, "a": -9.0, "b": -9.0, "c": -9.0, "d": -9.0},
+        )
+        titles = {"a": "Alien", "b": "Brazil", "c": "Cube", "d": "", "t": "Them!", "r": "Ran", "q": "Quiz Show"}
+        self.bundle = FakeBundle(FakeCatalogue(titles))
+
+    @staticmethod
+    def window(tokens: Sequence[str]) -> History:
+        return History(tuple(tokens[-3:]), tuple(tokens[:-3]))
+
+
+class SlowRecommender(FakeRecommender):
+    """Takes its time over each batch, and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches = 0
+
+    def without(self, *args: object, **kwargs: object) -> Outcomes:
+        self.batches += 1
+        time.sleep(0.2)
+        return super().without(*args, **kwargs)

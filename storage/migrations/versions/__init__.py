@@ -1,0 +1,1 @@
+"""One module per migration; each opens with what it is for."""

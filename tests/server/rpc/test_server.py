@@ -1,0 +1,75 @@
+"""Health, reflection, one port for one server, and shutdown in order."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+import storage
+from becausal.v1 import explanation_service_pb2 as service_pb
+from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
+from fakes import FakeRecommender, SlowRecommender
+from server.application import Application
+from server.config import Config, ConfigError
+from server.rpc.server import SERVICES, RpcServer
+from server.rpc.service import ExplanationService
+from serving import serving
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_health_says_serving(channel: grpc.aio.Channel, service: str) -> None:
+    response = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
+
+    assert response.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def reflected(channel: grpc.aio.Channel) -> set[str]:
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([request]))
+    return {service.name async for answer in call for service in answer.list_services_response.service}
+
+
+async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
+    assert {"becausal.v1.ExplanationService", "grpc.health.v1.Health"} <= await reflected(channel)
+
+
+async def test_reflection_can_be_switched_off(repository: storage.ExplanationRepository) -> None:
+    async with serving(repository, reflection=False) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await reflected(channel)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def server_at(
+    address: str, repository: storage.ExplanationRepository, recommender: FakeRecommender | None = None
+) -> RpcServer:
+    config = Config(address=address)
+    application = Application(recommender or FakeRecommender(), config, repository)
+    return RpcServer(ExplanationService(application, config), config)
+
+
+async def test_two_servers_cannot_share_a_port(repository: storage.ExplanationRepository) -> None:
+    first = server_at("127.0.0.1:0", repository)
+    await first.start()
+    second = server_at(f"127.0.0.1:{first.port}", repository)
+    try:
+        with pytest.raises(ConfigError, match="free the port"):
+            await second.start()
+    finally:
+        await first.stop()
+        await second.stop()
+
+
+async def test_a_call_under_way_finishes_during_shutdown(repository: storage.ExplanationRepository) -> None:
+    server = server_at("127.0.0.1:0", repository, SlowRecommender())
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = ExplanationServiceStub(channel)
+        call = stub.Explain(service_pb.ExplainRequest(history=["a", "b", "c"]))
+        await asyncio.sleep(0.1)
+        await server.stop()
+        assert (await call).reason

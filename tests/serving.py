@@ -1,0 +1,35 @@
+"""A real gRPC server on a free port, over a fake model and a real database."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import grpc
+
+from fakes import FakeRecommender
+from server.application import Application
+from server.config import Config
+from server.rpc.server import RpcServer
+from server.rpc.service import ExplanationService
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import storage
+
+
+@asynccontextmanager
+async def serving(
+    repository: storage.ExplanationRepository, recommender: FakeRecommender | None = None, **settings: object
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a server of its own."""
+    config = Config(address="127.0.0.1:0", **settings)
+    application = Application(recommender or FakeRecommender(), config, repository)
+    server = RpcServer(ExplanationService(application, config), config)
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            yield channel
+    finally:
+        await server.stop()
