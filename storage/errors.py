@@ -23,6 +23,10 @@ from __future__ import annotations
 class StorageError(Exception):
     """Base of everything that storage raises on purpose; the text is one sentence with the remedy."""
 
+    def __str__(self) -> str:
+        # Texts are also quoted inside others, so the full stop comes last of all.
+        return super().__str__().removesuffix(".") + "."
+
 
 class InvalidDatabaseUrlError(StorageError):
     """The database URL cannot be read, or names an engine that is not supported."""

@@ -3,20 +3,57 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-
-def train(
-    dataset: Annotated[str, typer.Option("--dataset", help="Name of a RecBole data set, such as ml-100k.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write the checkpoint to.")],
-) -> None:
-    """Train a model with RecBole's own trainer; runs in the environment that `make .venv-recbole` builds."""
+if TYPE_CHECKING:
+    from recommender.selfcheck import SelfCheck
 
 
 def import_(
+    *,
     checkpoint: Annotated[Path, typer.Argument(help="RecBole checkpoint (.pth).")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write the bundle to.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the bundle to; a bundle there is replaced.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="Folder of the data set's atomic files: vocabulary, titles, check.", show_default=False
+        ),
+    ] = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(
+            "--vocabulary", help="Exported vocabulary (JSON) or RecBole's saved data set.", show_default=False
+        ),
+    ] = None,
+    title_field: Annotated[
+        str | None,
+        typer.Option("--title-field", help="Column of the .item file that holds titles.", show_default=False),
+    ] = None,
+    skip_self_check: Annotated[
+        bool,
+        typer.Option("--skip-self-check", help="Import although the metric recomputed on the data differs."),
+    ] = False,
 ) -> None:
-    """Turn a RecBole checkpoint into a model bundle; no code of the checkpoint is run."""
+    """Turn a RecBole checkpoint into a model bundle. No code of the checkpoint is run."""
+    from recommender import import_checkpoint  # noqa: PLC0415 - loads torch, which other commands can do without
+
+    imported = import_checkpoint(
+        checkpoint,
+        out=out,
+        data=data,
+        vocabulary=vocabulary,
+        title_field=title_field,
+        skip_self_check=skip_self_check,
+    )
+    typer.echo(_checked(imported.self_check))
+    typer.echo(f"Bundle {out} holds {len(imported.bundle.catalogue)} items, version {imported.bundle.version}")
+
+
+def _checked(check: SelfCheck) -> str:
+    """Both figures of the self-check, or why there is only one."""
+    if check.recomputed is None:
+        return f"Self-check left out: {check.reason}"
+    verdict = "they agree" if check.agrees else "THEY DIFFER"
+    return f"Self-check: validation {check.metric} {check.stored:.4f} in the checkpoint, {check.recomputed:.4f} recomputed; {verdict}"

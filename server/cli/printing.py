@@ -44,21 +44,15 @@ def print_recommendation(response: RecommendResponse) -> None:
 
 
 def print_explanations(response: ListExplanationsResponse) -> None:
-    """One line for each explanation."""
+    """Two lines for each explanation."""
     console = _console()
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "time (UTC)", "user", "status", "item", "reason"):
-        table.add_column(column, overflow="fold")
     for explanation in response.explanations:
-        table.add_row(
-            Text(explanation.name),
-            Text(explanation.create_time.ToDatetime().isoformat(sep=" ", timespec="seconds")),
-            Text(explanation.user_id),
-            Text(status_name(explanation)),
-            Text(_named(explanation.target)),
-            Text(explanation.reason),
-        )
-    console.print(table if response.explanations else Text("No explanation matches."))
+        time = explanation.create_time.ToDatetime().isoformat(sep=" ", timespec="seconds")
+        user = f"  user {explanation.user_id}" if explanation.user_id else ""
+        console.print(Text.assemble((explanation.name, "bold"), (f"  {time} UTC{user}", "dim")))
+        console.print(Text(f"   {status_name(explanation)}  {_named(explanation.target)}: {explanation.reason}"))
+    if not response.explanations:
+        console.print(Text("No explanation matches."))
     if response.next_page_token:
         console.print(Text(f"More: --page-token {response.next_page_token}", style="dim"))
 
@@ -162,4 +156,5 @@ def _print_left_out(console: Console, unknown: Sequence[str], truncated: int) ->
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    # Long lines are left to the terminal: a pipe gets one line for each fact.
+    return Console(highlight=False, soft_wrap=True)

@@ -24,11 +24,12 @@ def serve(
     from server.main import serve as run  # noqa: PLC0415 - loads torch, which the other commands can do without
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = load_config(config, {"bundle": bundle, "database_url": database, "address": address})
     host = settings.address.rpartition(":")[0]
 
     def ready(port: int) -> None:
-        typer.echo(f"Serving {settings.bundle} on {host}:{port}")
+        typer.echo(f"Serving {settings.bundle} at {host}:{port}")
 
     asyncio.run(run(settings, ready))
-    typer.echo("Stopped")
+    typer.echo("Calls under way were finished; the server has stopped.")
