@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recommender import read_dataset
 from rich.console import Console
 from rich.text import Text
 
 from becausal.client import Client
+from recommender import read_dataset
 from server.cli.printing import explanation_lines
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("train")(model.train)
 app.command("import")(model.import_)
 app.command("recommend")(ask.recommend)
 app.command("explain")(ask.explain)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-import storage
 from becausal.v1 import explanation_service_pb2 as service_pb
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
 from fakes import FakeRecommender, SlowRecommender
@@ -18,6 +18,9 @@ from server.config import Config, ConfigError
 from server.rpc.server import SERVICES, RpcServer
 from server.rpc.service import ExplanationService
 from serving import serving
+
+if TYPE_CHECKING:
+    import storage
 
 
 @pytest.mark.parametrize("service", SERVICES)
