@@ -225,7 +225,8 @@ class Explanation:
     target: RankedItem
     causes: tuple[Cause, ...]
     effects: tuple[Effect, ...]
-    """What removing each position alone does, by position; empty when the budget ended before it was known."""
+    """What removing each position alone does, by position; empty when the budget ended before it was known, and for a
+    history of one item, which is never removed whole."""
 
     counterfactual: Counterfactual | None
     holds_when_deleted: bool | None

@@ -57,7 +57,7 @@ class Finding:
     status: Status
     removed: Removal
     singles: Outcomes | None
-    """Outcome of each position alone; None when the budget did not reach that far."""
+    """Outcome of each position alone; None when the budget did not reach that far, or there is but one position."""
 
     certificate: Certificate
 
@@ -82,11 +82,13 @@ def search(question: Question, distance: Sequence[int], max_size: int, budget: B
     n = len(question.history.items)
     nearness = np.where(np.asarray(distance) < 0, n + 1, distance)
     largest = min(max_size, n - 1)
+    if not largest:
+        return Finding(Status.NO_COUNTERFACTUAL, (), None, Certificate(1, 0, 0, 0))
     if budget.grant(n) < n:
         return Finding(Status.BUDGET_EXHAUSTED, (), None, Certificate(1, 0, 0, largest))
     singles = question.ask([(position,) for position in range(n)])
     tried = n
-    hits: list[Removal] = [(position,) for position in np.flatnonzero(leaves(singles)).tolist()] if largest else []
+    hits: list[Removal] = [(position,) for position in np.flatnonzero(leaves(singles)).tolist()]
     size = 1
     while not hits and size < largest:
         size += 1

@@ -12,6 +12,7 @@ from grpc_status import rpc_status
 
 from becausal.v1 import error_reason_pb2 as reasons
 from explainer import errors as explainer_errors
+from recommender import errors as recommender_errors
 from server import errors
 from storage import errors as storage_errors
 
@@ -54,6 +55,8 @@ TABLE: Mapping[type[Exception], Answer] = {
     explainer_errors.TargetInHistoryError: Answer(_INVALID, reasons.ITEM_IN_HISTORY, "item"),
     explainer_errors.TargetOutsideTopKError: Answer(_INVALID, reasons.ITEM_OUTSIDE_TOP_K, "item"),
     explainer_errors.CancelledError: Answer(grpc.StatusCode.CANCELLED, reasons.CALLER_GONE),
+    recommender_errors.UnknownItemError: Answer(_INVALID, reasons.ITEM_NOT_IN_CATALOGUE, "item"),
+    recommender_errors.InterventionError: Answer(_INVALID, reasons.INVALID_FIELD, "options.intervention"),
     storage_errors.InvalidFilterError: Answer(_INVALID, reasons.INVALID_FILTER, "filter"),
     storage_errors.DatabaseUnavailableError: Answer(
         grpc.StatusCode.UNAVAILABLE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import grpc
 import pytest
 
 from becausal.client import Client
+from commands import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +64,16 @@ def test_a_bad_request_is_one_sentence_on_the_command_line(
         "becausal: INVALID_ARGUMENT: history has no item that the model knows; send item tokens of the data set it was "
         "trained on.\n"
     )
+
+
+def test_the_first_call_of_the_readme_runs(
+    server: tuple[subprocess.Popen[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+    exec(snippet.replace("localhost:50051", server[1]), {})  # noqa: S102 - our own README
+
+    assert "Because you watched" in capsys.readouterr().out
 
 
 def test_sigterm_ends_it_with_0(server: tuple[subprocess.Popen[str], str]) -> None:

@@ -25,7 +25,7 @@ WORDING = Wording(lambda item: TITLES.get(item, ""))
 
 
 def example(**changes: object) -> AdditiveModel:
-    """t leads r by what a gives; q comes third."""
+    """T leads r by what a gives; q comes third."""
     model = AdditiveModel({"a": {"t": 2.0}, "b": {"t": 0.5}}, {"t": 0.0, "r": 1.5, "q": 1.0, "a": 9.0, "c": 9.0})
     return replace(model, **changes)
 
@@ -131,12 +131,20 @@ def test_what_cannot_be_explained_is_refused(
 
 def test_a_caller_that_goes_away_stops_it() -> None:
     with pytest.raises(CancelledError):
-        explain(example(), history("a"), wording=WORDING, budget=Budget(9, cancelled=lambda: True))
+        explain(example(), history("a", "b"), wording=WORDING, budget=Budget(9, cancelled=lambda: True))
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("top_k", 0), ("max_size", 0), ("max_rows", 0), ("n_samples", 4), ("max_radius", -1), ("alpha", 0.0), ("alpha", 1.0)],
+    [
+        ("top_k", 0),
+        ("max_size", 0),
+        ("max_rows", 0),
+        ("n_samples", 4),
+        ("max_radius", -1),
+        ("alpha", 0.0),
+        ("alpha", 1.0),
+    ],
 )
 def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(InvalidParameterError, match=name) as caught:

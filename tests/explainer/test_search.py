@@ -110,14 +110,14 @@ def test_a_budget_ends_the_search_and_the_certificate_says_where(rows: int, belo
 
 
 def test_a_deadline_that_has_passed_ends_the_search() -> None:
-    found = search(asked(model_of([1.0], 0.5), 1), [1], 1, Budget(100, deadline=0.0))
+    found = search(asked(model_of([1.0, 1.0], 0.5), 2), [1, 1], 1, Budget(100, deadline=0.0))
 
     assert found.status is Status.BUDGET_EXHAUSTED
 
 
 def test_a_cancelled_search_stops() -> None:
     with pytest.raises(CancelledError):
-        search(asked(model_of([1.0], 0.5), 1), [1], 1, Budget(100, cancelled=lambda: True))
+        search(asked(model_of([1.0, 1.0], 0.5), 2), [1, 1], 1, Budget(100, cancelled=lambda: True))
 
 
 def test_sets_inside_the_graph_come_first_then_the_lowest_predicted_margin() -> None:

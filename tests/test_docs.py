@@ -1,0 +1,28 @@
+"""The README names every call and every command, and its first call runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from becausal.v1 import explanation_service_pb2
+from server.cli.app import app
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+CALLS = [
+    method.name
+    for service in explanation_service_pb2.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_is_named(call: str) -> None:
+    assert f"`{call}`" in README
+
+
+@pytest.mark.parametrize("command", sorted(get_command(app).commands))
+def test_every_command_is_named(command: str) -> None:
+    assert f"becausal {command}" in README
