@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from explainer.causal import kernel
 from explainer.errors import InvalidAttentionError
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 ROW_SUM_TOLERANCE = 1e-3
 """How far a row may be from summing to 1: half-precision softmax is off by up to this much."""
-
-_FIXED_POINT = 2.0**60
 
 
 def attention_correlation(attention: ArrayLike) -> NDArray[np.float64]:
@@ -37,13 +36,10 @@ def attention_correlation(attention: ArrayLike) -> NDArray[np.float64]:
         InvalidAttentionError: not a square matrix of n >= 2, not finite, negative, or rows that do not sum to 1.
     """
     weights = _checked(attention)
-    covariance = np.empty(weights.shape)
-    for token, row in enumerate(weights):
-        # Every sum is at most 1 up to the row tolerance, so 60 fractional bits leave room in 63.
-        products = np.rint(weights * row * _FIXED_POINT).astype(np.int64)
-        covariance[token] = products.sum(axis=1) / _FIXED_POINT
+    covariance: NDArray[np.float64] = kernel.row_products(weights)
     variance = np.diag(covariance)
-    correlation = np.minimum(covariance / np.sqrt(np.multiply.outer(variance, variance)), 1.0)
+    scale = np.sqrt(np.multiply.outer(variance, variance))
+    correlation: NDArray[np.float64] = np.minimum(covariance / scale, 1.0)
     np.fill_diagonal(correlation, 1.0)
     return correlation
 
@@ -57,13 +53,13 @@ def _checked(attention: ArrayLike) -> NDArray[np.float64]:
         raise InvalidAttentionError(f"Attention must be over at least 2 tokens, but it is over {weights.shape[0]}.")
     if weights.dtype.kind not in "fiu":
         raise InvalidAttentionError(f"Attention must be real numbers, but its type is {weights.dtype}.")
-    weights = weights.astype(np.float64)
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
     if not np.isfinite(weights).all():
         raise InvalidAttentionError("Attention must be finite, but it has NaN or infinite entries.")
     if (weights < 0).any():
         raise InvalidAttentionError("Attention must be softmax weights, but it has negative entries.")
-    # The check itself may round differently under another numbering; it is not near any honest matrix.
-    row, error = max(enumerate(np.abs(weights.sum(axis=1) - 1.0)), key=lambda pair: float(pair[1]))
-    if error > ROW_SUM_TOLERANCE:
-        raise InvalidAttentionError(f"Each row of attention must sum to 1, but row {row} is off by {error:.2g}.")
+    errors = np.abs(weights.sum(axis=1) - 1.0)
+    if errors.max() > ROW_SUM_TOLERANCE:
+        row = int(errors.argmax())
+        raise InvalidAttentionError(f"Each row of attention must sum to 1, but row {row} is off by {errors[row]:.2g}.")
     return weights

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explainer.attention import attention_correlation
 from explainer.budget import Budget
 from explainer.errors import EmptyHistoryError, TargetInHistoryError, TargetOutsideTopKError
 from explainer.explanation import (
@@ -24,48 +23,36 @@ from explainer.explanation import (
     Counterfactual,
     Effect,
     Explanation,
-    GraphEdge,
-    HeadGraph,
     Intervention,
     RankedItem,
+    Robustness,
     Settings,
+    Standing,
+    Status,
 )
-from explainer.icd import learn_pag
-from explainer.pag import Mark, Pag
-from explainer.reason import reason
-from explainer.relation import relation_to_target, strongest
-from explainer.search import Finding, Question, leaves, search
-from explainer.tree import possible_influence_tree
+from explainer.graphs import HeadReading, nearest, read_heads
+from explainer.relation import strongest
+from explainer.search import Finding, Question, search
+from explainer.support import edge_support
+from explainer.verification import counterfactual, position_sensitive, robustness, single_effects, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    from explainer.model import ExplainableModel, History, Outcomes
+    from explainer.model import ExplainableModel, History
+    from explainer.reason import Wording
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
-    """How an explanation speaks of items."""
+class _Facts:
+    """What the model said after the search."""
 
-    title: Callable[[str], str]
-    """Title of an item token, empty when there is none."""
-
-    verb: str = "watched"
-
-    def name(self, item: str) -> str:
-        """The title, or the token of an item without one."""
-        return self.title(item) or item
-
-
-@dataclass(frozen=True, slots=True)
-class _HeadReading:
-    """What one head's graph says about each position of the history."""
-
-    head: int
-    pag: Pag
-    distance: NDArray[np.int64]
+    effects: tuple[Effect, ...]
+    counterfactual: Counterfactual | None
+    robustness: Robustness | None
+    standing: Standing | None
+    holds_when_deleted: bool | None
+    position_sensitive: bool
 
 
 def explain(
@@ -91,35 +78,52 @@ def explain(
         EmptyHistoryError: the history holds no item.
         TargetInHistoryError: the user already has the target.
         TargetOutsideTopKError: the target does not stand in the place to be explained.
+        InvalidParameterError: there is no such language or verb.
         CancelledError: the caller has gone.
     """
     settings = settings or Settings()
+    wording.reason((), None, settings)  # a language that is not there is refused before any work is done
     budget = budget or Budget(settings.max_rows)
     started = time.perf_counter()
     place = _target(model, history, target, settings, wording)
     settings = replace(settings, top_k=settings.top_k or place.rank, n_samples=settings.n_samples or model.hidden_size)
     recommended = time.perf_counter()
     attention = model.attention(history, place.item)
-    readings = [_read(head, matrix, settings) for head, matrix in enumerate(attention)]
+    readings = read_heads(attention, settings)
+    support = edge_support(attention, max_radius=settings.max_radius, temporal=settings.temporal)
     graphed = time.perf_counter()
     question = Question(model, history, place.item, settings.top_k or 1, settings.intervention)
-    finding = search(question, _nearest(readings), settings.max_size, budget)
-    effects = _effects(question, finding, budget)
-    causes = tuple(_cause(history, position, effects, readings, wording) for position in finding.removed)
-    counterfactual = _counterfactual(question, finding, wording, budget) if finding.removed else None
-    holds, shifts = _controls(question, finding, budget)
+    finding = search(question, nearest(readings), settings.max_size, budget, exhaust=settings.exhaust)
+    facts = _facts(question, finding, wording, budget)
+    causes = tuple(
+        _cause(
+            history.items[position],
+            position,
+            facts.effects[position],
+            readings=readings,
+            wording=wording,
+            settings=settings,
+        )
+        for position in finding.removed
+    )
+    said = wording.reason([cause.item for cause in causes], facts.robustness, settings)
     return Explanation(
         status=finding.status,
         model_version=model.version,
         history=history.items,
+        titles=tuple(map(wording.title, history.items)),
         target=place,
         causes=causes,
-        effects=effects,
-        counterfactual=counterfactual,
-        holds_when_deleted=holds,
-        position_sensitive=shifts,
+        effects=facts.effects,
+        counterfactual=facts.counterfactual,
+        alternatives=finding.alternatives,
+        common=finding.common,
+        robustness=facts.robustness,
+        standing=facts.standing,
+        holds_when_deleted=facts.holds_when_deleted,
+        position_sensitive=facts.position_sensitive,
         certificate=finding.certificate,
-        graphs=tuple(_graph(reading) for reading in readings),
+        graphs=tuple(reading.graph(support) for reading in readings),
         settings=settings,
         cost=Cost(
             rows_scored=budget.rows,
@@ -127,9 +131,26 @@ def explain(
             graph_ms=_milliseconds(recommended, graphed),
             search_ms=_milliseconds(graphed, time.perf_counter()),
         ),
-        reason=reason([wording.name(cause.item) for cause in causes], wording.verb),
+        reason=said.text,
+        reason_withheld=said.withheld,
         digests=_digests(model, history, place.item, settings, attention),
     )
+
+
+def _facts(question: Question, finding: Finding, wording: Wording, budget: Budget) -> _Facts:
+    """Ask the model what else belongs to the answer."""
+    shifts = position_sensitive(question, budget)
+    removed, outcomes = finding.removed, finding.outcomes
+    if outcomes is None:
+        return _Facts((), None, None, None, None, shifts)
+    effects = single_effects(outcomes)
+    if removed:
+        robust = robustness(question, removed, float(outcomes.margin[0]), budget)
+        holds = Intervention.DELETE_BACKFILL in robust.moves_under
+        return _Facts(effects, counterfactual(question, removed, wording.title, budget), robust, None, holds, shifts)
+    exhausted = finding.status is Status.NO_COUNTERFACTUAL
+    held = standing(question, outcomes, finding.certificate.max_size, budget) if exhausted else None
+    return _Facts(effects, None, None, held, None, shifts)
 
 
 def _target(
@@ -153,90 +174,20 @@ def _target(
     return RankedItem(target, wording.title(target), rank, score)
 
 
-def _read(head: int, attention: NDArray[np.float64], settings: Settings) -> _HeadReading:
-    pag = learn_pag(
-        attention_correlation(attention),
-        n_samples=settings.n_samples or 1,
-        alpha=settings.alpha,
-        max_radius=settings.max_radius,
-        temporal=settings.temporal,
-    )
-    tree = possible_influence_tree(pag, root=len(pag.marks) - 1)
-    return _HeadReading(head, pag, tree.distance[:-1])
-
-
-def _nearest(readings: list[_HeadReading]) -> list[int]:
-    """Each position's least distance from the target over the heads, -1 where no head reaches it."""
-    distances = np.stack([reading.distance for reading in readings]).astype(np.int64)
-    far = np.iinfo(np.int64).max
-    nearest = np.where(distances < 0, far, distances).min(axis=0)
-    return [-1 if distance == far else distance for distance in nearest.tolist()]
-
-
-def _effects(question: Question, finding: Finding, budget: Budget) -> tuple[Effect, ...]:
-    if finding.singles is None:
-        return ()
-    budget.rows += 1
-    untouched = question.ask([()])
-    singles = finding.singles
-    return tuple(
-        Effect(score=score, rank=rank, probability=probability)
-        for score, rank, probability in zip(
-            (singles.target_score - untouched.target_score).tolist(),
-            singles.target_rank.tolist(),
-            (singles.target_probability - untouched.target_probability).tolist(),
-            strict=True,
-        )
-    )
-
-
 def _cause(
-    history: History, position: int, effects: tuple[Effect, ...], readings: list[_HeadReading], wording: Wording
+    item: str, position: int, effect: Effect, *, readings: list[HeadReading], wording: Wording, settings: Settings
 ) -> Cause:
-    item = history.items[position]
-    relations = tuple(relation_to_target(reading.pag, position, reading.distance.tolist()) for reading in readings)
-    return Cause(item, wording.title(item), position, effects[position], strongest(relations), relations)
-
-
-def _counterfactual(question: Question, finding: Finding, wording: Wording, budget: Budget) -> Counterfactual:
-    model, history, removed = question.model, question.history, finding.removed
-    before = {scored.item for scored in model.top(history, question.top_k)}
-    after = model.top(history, question.top_k, removed, question.intervention)
-    newcomer = next(scored for scored in after if scored.item not in before)
-    outcome = question.ask([removed])
-    budget.rows += 3
-    ((rank, score),) = model.places(history, [newcomer.item])
-    return Counterfactual(
-        removed=removed,
-        replacement=RankedItem(newcomer.item, wording.title(newcomer.item), rank, score),
-        replacement_score=newcomer.score,
-        target_score=float(outcome.target_score[0]),
-        target_rank=int(outcome.target_rank[0]),
+    relations = tuple(reading.relation(position) for reading in readings)
+    relation = strongest(relations)
+    return Cause(
+        item=item,
+        title=wording.title(item),
+        position=position,
+        effect=effect,
+        relation=relation,
+        relation_text=wording.relation(relation, settings),
+        relation_by_head=relations,
     )
-
-
-def _controls(question: Question, finding: Finding, budget: Budget) -> tuple[bool | None, bool]:
-    """Whether the set holds under DELETE_BACKFILL, and whether the pure shift already moves the target."""
-
-    def moved(outcome: Outcomes) -> bool:
-        return bool(leaves(outcome)[0])
-
-    budget.rows += 1
-    shifts = moved(question.model.shifted(question.history, question.target, top_k=question.top_k))
-    if not finding.removed:
-        return None, shifts
-    budget.rows += 1
-    return moved(replace(question, intervention=Intervention.DELETE_BACKFILL).ask([finding.removed])), shifts
-
-
-def _graph(reading: _HeadReading) -> HeadGraph:
-    marks = reading.pag.marks
-    pairs = zip(*(ends.tolist() for ends in np.nonzero(np.triu(marks))), strict=True)
-    edges = tuple(
-        GraphEdge(source, target, Mark(int(marks[target, source])), Mark(int(marks[source, target])))
-        for source, target in pairs
-    )
-    return HeadGraph(reading.head, reading.pag.radius, reading.pag.complete, edges)
 
 
 def _digests(

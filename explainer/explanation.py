@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from explainer.errors import InvalidParameterError
-from explainer.pag import Mark  # noqa: TC001 - storage reads the annotations at run time
+from explainer.pag import Mark, Stop  # noqa: TC001 - storage reads the annotations at run time
 
 MIN_SAMPLES = 5
 """Fewest samples with which Fisher's test says anything: sqrt(d - |Z| - 3) must exceed 1 for |Z| = 0."""
@@ -105,6 +105,9 @@ class Cause:
     relation: Relation
     """The strongest relation over the heads, in the order in which Relation lists them."""
 
+    relation_text: str
+    """The same in words, in the reason's language."""
+
     relation_by_head: tuple[Relation, ...]
 
 
@@ -128,9 +131,25 @@ class Counterfactual:
     """Target's rank in the counterfactual."""
 
 
+class CertificateKind(Enum):
+    """How small the returned set is known to be."""
+
+    MINIMUM = "MINIMUM"
+    """Every smaller set was tried, and none explains."""
+
+    IRREDUCIBLE = "IRREDUCIBLE"
+    """No part of the set explains; the budget ended before all other smaller sets were tried."""
+
+    BEST_FOUND = "BEST_FOUND"
+    """The set explains; the budget ended before its parts were tried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Which subset sizes were tried exhaustively, so that "smallest" is a checked statement."""
+    """Which sets were tried, so that "smallest" is a checked statement."""
+
+    kind: CertificateKind | None
+    """None without a set."""
 
     exhaustive_below: int
     """Every set of fewer items than this was tried on the model and none explains."""
@@ -142,6 +161,58 @@ class Certificate:
     max_size: int
     """No set larger than this was to be tried."""
 
+    exhausted: bool
+    """Whether all sets of the returned size were tried, so that there are no other alternatives; without a set, whether
+    all sets up to max_size were."""
+
+
+class Obstacle(Enum):
+    """Why no set was found, as far as single effects tell."""
+
+    STANDS_WITHOUT_HISTORY = "STANDS_WITHOUT_HISTORY"
+    """The target keeps its place even without any history: the model recommends it to anybody."""
+
+    MANY_SMALL_EFFECTS = "MANY_SMALL_EFFECTS"
+    """Even the max_size largest single effects do not add up to the target's lead."""
+
+    SUBSTITUTES = "SUBSTITUTES"
+    """Single effects add up to the target's lead, but together they do less: other items step in."""
+
+    NO_RIVALS = "NO_RIVALS"
+    """There are no more candidates than places in the list, so that nothing can take the target's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds the target in its place when no set was found."""
+
+    obstacle: Obstacle
+    rank_without_history: int | None
+    """The target's rank when the whole history is removed; None for a model that cannot rank nothing."""
+
+    items_needed: int | None
+    """Fewest items whose single effects add up to the target's lead; None when all together do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """What else holds of the returned set."""
+
+    moves_under: tuple[Intervention, ...]
+    """Interventions under which removing the same set takes the target from its place."""
+
+    stability: float
+    """Share of the interventions that the model supports under which it does, 0..1."""
+
+    effect: float
+    """How far the target's margin over the list's edge falls when the set is removed, in score units."""
+
+    sufficient: bool
+    """Whether the history of the causes alone, all else removed, still puts the target in its place."""
+
+    rank_from_causes_alone: int
+    """The target's rank then."""
+
 
 @dataclass(frozen=True, slots=True)
 class GraphEdge:
@@ -151,6 +222,11 @@ class GraphEdge:
     target: int
     mark_at_source: Mark
     mark_at_target: Mark
+    support: float
+    """Share of the graphs, over all heads and a grid of settings, in which the two are adjacent, 0..1."""
+
+    support_of_marks: tuple[float, float]
+    """Shares of the same graphs with this very mark at the source, and at the target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +236,24 @@ class HeadGraph:
     head: int
     radius: int
     complete: bool
+    tests: int
+    """Independence tests."""
+
+    cutoff: float
+    """Absolute correlation below which two tokens count as independent: what alpha means at this sample size."""
+
+    stopped: Stop
+    """Why the search for separating sets ended."""
+
+    ambiguous: int
+    """Unshielded triples whose middle is in exactly half of the separating sets: neither collider nor non-collider."""
+
+    contested: int
+    """Edge ends that the rules wanted to be both arrowhead and tail; such ends stay circles."""
+
+    legal: bool | None
+    """Whether the marks are those of a Markov equivalence class of maximal ancestral graphs; None if not checked."""
+
     edges: tuple[GraphEdge, ...]
 
 
@@ -181,6 +275,9 @@ class Settings:
     max_rows: int = 25_000
     """Most counterfactual histories to score."""
 
+    exhaust: bool = False
+    """Whether to try all sets of the size that is found, so that the alternatives are complete."""
+
     alpha: float = 0.01
     """Level of the independence tests."""
 
@@ -193,6 +290,18 @@ class Settings:
     temporal: bool = False
     """Whether the order of the history is the order of time in the graph."""
 
+    language_code: str = "en"
+    """Language of the reason (BCP 47)."""
+
+    verb: str = "watched"
+    """What users did with the items, by its name in the language file."""
+
+    min_effect: float = 0.0
+    """A reason is given only when the set lowers the target's margin at least this much, in score units."""
+
+    min_stability: float = 0.0
+    """A reason is given only when the set works under at least this share of the interventions."""
+
     def __post_init__(self) -> None:
         at_least = {"top_k": 1, "max_size": 1, "max_rows": 1, "n_samples": MIN_SAMPLES, "max_radius": 0}
         for name, least in at_least.items():
@@ -201,6 +310,12 @@ class Settings:
                 raise InvalidParameterError(name, f"{name} is {value}; give a whole number of {least} or more.")
         if not 0 < self.alpha < 1:
             raise InvalidParameterError("alpha", f"alpha is {self.alpha}; give a level between 0 and 1, such as 0.01.")
+        if not self.min_effect >= 0:
+            raise InvalidParameterError("min_effect", f"min_effect is {self.min_effect}; give 0 or more.")
+        if not 0 <= self.min_stability <= 1:
+            raise InvalidParameterError(
+                "min_stability", f"min_stability is {self.min_stability}; give a share between 0 and 1."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +337,9 @@ class Explanation:
     history: tuple[str, ...]
     """The item tokens that the model saw, oldest first."""
 
+    titles: tuple[str, ...]
+    """Their titles as they were then, empty where there was none."""
+
     target: RankedItem
     causes: tuple[Cause, ...]
     effects: tuple[Effect, ...]
@@ -229,6 +347,18 @@ class Explanation:
     history of one item, which is never removed whole."""
 
     counterfactual: Counterfactual | None
+    alternatives: tuple[tuple[int, ...], ...]
+    """Other sets of positions of the same size that explain, best first, at most 16 of them."""
+
+    common: tuple[int, ...]
+    """Positions that every set found of this size has; empty without a set."""
+
+    robustness: Robustness | None
+    """None without a set."""
+
+    standing: Standing | None
+    """Why no set was found; None with a set, and when the budget ended first."""
+
     holds_when_deleted: bool | None
     """Whether the same set also moves the target under DELETE_BACKFILL; None without a set."""
 
@@ -240,5 +370,10 @@ class Explanation:
     settings: Settings
     cost: Cost
     reason: str
+    """What a person may be told. Plain text."""
+
+    reason_withheld: bool
+    """Whether a set was found, but its evidence stays below the floors, so that the reason is a neutral one."""
+
     digests: tuple[tuple[str, str], ...]
     """Name and SHA-256 (hex) of what a replay must reproduce: inputs and attention."""

@@ -58,8 +58,12 @@ class Outcomes:
     """(m,) softmax of the scores over the candidates, at the target."""
 
     margin: NDArray[np.float64]
-    """(m,) the target's score minus that of the top_k-th best other candidate; inf where there are fewer. The target
-    has left the top k where this is below -NEAR_TIE."""
+    """(m,) the target's score minus that of the top_k-th best other candidate; inf where there are fewer."""
+
+    @property
+    def left(self) -> NDArray[np.bool_]:
+        """(m,) whether the target has left the top k, by more than a near-tie."""
+        return self.margin < -NEAR_TIE
 
 
 class ExplainableModel(Protocol):
@@ -78,6 +82,15 @@ class ExplainableModel(Protocol):
     @property
     def hidden_size(self) -> int:
         """Width of the deepest layer: the default sample size of the independence test."""
+        ...
+
+    @property
+    def ranks_nothing(self) -> bool:
+        """Whether the model can rank a history from which every item was removed."""
+        ...
+
+    def supports(self, intervention: Intervention) -> bool:
+        """Whether the model has a way to carry out the intervention."""
         ...
 
     def top(

@@ -28,6 +28,35 @@ if TYPE_CHECKING:
 UNREACHED = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """Neighbours of each node, and those toward which it has an arrowhead, as integers with one bit per node."""
+
+    adjacent: tuple[int, ...]
+    heads: tuple[int, ...]
+
+    def walk(self, root: int, inner: int) -> dict[int, int]:
+        """Least depth of every node that a possible-d-sep walk from the root ends at, all inner nodes in ``inner``."""
+        depth: dict[int, int] = {}
+        ended = [0] * len(self.adjacent)  # [b]: every c that some walk has gone on to from b
+        ended[root] = self.adjacent[root]
+        frontier = [(root, node) for node in _members(self.adjacent[root])]
+        level = 1
+        while frontier:
+            onward: list[tuple[int, int]] = []
+            for a, b in frontier:
+                depth.setdefault(b, level)
+                if inner >> b & 1:
+                    # A walk may go a, b, c when a and c are adjacent, or when b is a collider between them.
+                    through = self.adjacent[a] | (self.heads[b] if self.heads[b] >> a & 1 else 0)
+                    fresh = self.adjacent[b] & through & ~(1 << a | 1 << root | ended[b])
+                    ended[b] |= fresh
+                    onward.extend((b, c) for c in _members(fresh))
+            frontier = onward
+            level += 1
+        return depth
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class InfluenceTree:
     """Distances in, and connected subsets of, the possible-influence tree of one root."""
@@ -37,16 +66,21 @@ class InfluenceTree:
     distance: NDArray[np.int64]
     """(n,) least number of edges from the root; 0 at the root, UNREACHED (-1) where no possible-d-sep path leads."""
 
+    skeleton: Skeleton
+
     def is_connected(self, nodes: Collection[int]) -> bool:
         """Whether every node is reached from the root through nodes of the set alone ("tree-legal")."""
-        members = frozenset(nodes)
-        return members <= set(_walk(self.pag.marks, self.root, members))
+        inner = 0
+        for node in nodes:
+            inner |= 1 << int(node)
+        return set(nodes) <= self.skeleton.walk(self.root, inner).keys()
 
     def connected_sets(self, size: int) -> Iterator[tuple[int, ...]]:
         """All tree-legal sets of this size, by summed distance, then lexicographically."""
         nodes = [int(node) for node in np.flatnonzero(self.distance > 0)]
+        depth = self.distance.tolist()
         by_distance = sorted(
-            combinations(nodes, size), key=lambda chosen: (int(self.distance[list(chosen)].sum()), chosen)
+            combinations(nodes, size), key=lambda chosen: (sum(depth[node] for node in chosen), chosen)
         )
         return (chosen for chosen in by_distance if self.is_connected(chosen))
 
@@ -64,35 +98,23 @@ def possible_influence_tree(pag: Pag, root: int) -> InfluenceTree:
     n = len(pag.marks)
     if not 0 <= root < n:
         raise InvalidParameterError("root", f"root must be a node of the graph, 0 to {n - 1}, but it is {root}.")
+    skeleton = Skeleton(_rows(pag.marks != Mark.NONE), _rows((pag.marks == Mark.ARROWHEAD).T))
     distance = np.full(n, UNREACHED, dtype=np.int64)
     distance[root] = 0
-    for node, depth in _walk(pag.marks, root, range(n)).items():
+    for node, depth in skeleton.walk(int(root), (1 << n) - 1).items():
         distance[node] = depth
-    return InfluenceTree(pag, root, distance)
+    return InfluenceTree(pag, int(root), distance, skeleton)
 
 
-def _walk(marks: NDArray[np.int8], root: int, inner: Collection[int]) -> dict[int, int]:
-    """Least depth of every node reached from the root by possible-d-sep walks with all inner nodes in ``inner``."""
-    depth: dict[int, int] = {}
-    frontier = [(root, int(node)) for node in np.flatnonzero(marks[root])]
-    reached = set(frontier)
-    level = 1
-    while frontier:
-        for _, node in frontier:
-            depth.setdefault(node, level)
-        level += 1
-        frontier = [
-            (b, int(c))
-            for a, b in frontier
-            if b in inner
-            for c in np.flatnonzero(marks[b])
-            if c not in (a, root) and _passes(marks, a, b, int(c))
-        ]
-        frontier = [edge for edge in dict.fromkeys(frontier) if edge not in reached]
-        reached.update(frontier)
-    return depth
+def _rows(matrix: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Each row as an integer, bit j for column j."""
+    packed = np.packbits(matrix, axis=1, bitorder="little")
+    return tuple(int.from_bytes(row.tobytes(), "little") for row in packed)
 
 
-def _passes(marks: NDArray[np.int8], a: int, b: int, c: int) -> bool:
-    """Whether a possible-d-sep path may go a, b, c: a triangle, or a collider at b."""
-    return bool(marks[a, c]) or bool(marks[a, b] == Mark.ARROWHEAD == marks[c, b])
+def _members(bits: int) -> Iterator[int]:
+    """Positions of the bits that are set, ascending."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest

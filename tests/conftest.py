@@ -8,10 +8,18 @@ import pytest
 
 import storage
 from databases import Postgres, running_postgres
+from explainer import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled() -> None:
+    """Compile the causal engine before the first test: it takes half a minute once, longer than a test may."""
+    warm_up()
+
 
 ENGINES = ("sqlite", "postgres")
 

@@ -33,6 +33,12 @@ class AdditiveModel:
             for item, score in candidates.items()
         }
 
+    ranks_nothing = True
+
+    @staticmethod
+    def supports(intervention: Intervention) -> bool:
+        return intervention in Intervention
+
     def top(self, history, k, removal=(), intervention=Intervention.MASK_OUT):  # noqa: ANN001, ANN201, ARG002
         ranked = sorted(self.scores(history, removal).items(), key=lambda pair: -pair[1])
         return tuple(ScoredItem(item, score) for item, score in ranked[:k])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from typer.main import get_command
 from becausal.v1 import explanation_service_pb2
 from server.cli.app import app
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
 CALLS = [
     method.name
     for service in explanation_service_pb2.DESCRIPTOR.services_by_name.values()
@@ -26,3 +28,15 @@ def test_every_call_is_named(call: str) -> None:
 @pytest.mark.parametrize("command", sorted(get_command(app).commands))
 def test_every_command_is_named(command: str) -> None:
     assert f"becausal {command}" in README
+
+
+def test_the_snippets_of_the_explainers_page_run_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "explainer.md").read_text()
+    names: dict[str, object] = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(snippet, names)  # noqa: S102 - our own page
+
+    printed = capsys.readouterr().out
+    assert "EXPLAINED Aliens" in printed
+    assert "Because you watched Alien" in printed
+    assert "Weil du „Alien“ gesehen hast" in printed

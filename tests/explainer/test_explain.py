@@ -15,13 +15,15 @@ from explainer.errors import (
     TargetInHistoryError,
     TargetOutsideTopKError,
 )
-from explainer.explain import Wording, explain
+from explainer.explain import explain
 from explainer.explanation import Explanation, Settings, Status
+from explainer.language import Languages
 from explainer.model import History
+from explainer.reason import Wording
 from fakes import AdditiveModel, history
 
 TITLES = {"a": "Alien", "b": "Brazil", "t": "Them!", "r": "Ran", "q": "Quiz Show"}
-WORDING = Wording(lambda item: TITLES.get(item, ""))
+WORDING = Wording(lambda item: TITLES.get(item, ""), Languages())
 
 
 def example(**changes: object) -> AdditiveModel:

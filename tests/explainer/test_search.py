@@ -5,26 +5,42 @@ from __future__ import annotations
 from itertools import combinations
 from math import comb
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from explainer.budget import Budget
 from explainer.errors import CancelledError
-from explainer.explanation import Intervention, Status
-from explainer.model import NEAR_TIE
-from explainer.search import MOST_SETS, Question, ordered, search
+from explainer.explanation import CertificateKind, Intervention, Status
+from explainer.model import NEAR_TIE, History
+from explainer.search import MOST_ALTERNATIVES, Question, search
 from fakes import AdditiveModel, history
 
 
+def name(position: int) -> str:
+    return f"item {position}"
+
+
 def model_of(gives: list[float], rival: float) -> AdditiveModel:
-    """Items a, b, ... give to target t; rival r stands at a fixed score."""
-    return AdditiveModel({chr(97 + i): {"t": gift} for i, gift in enumerate(gives)}, {"t": 0.0, "r": rival})
+    """Items give to target t; rival r stands at a fixed score."""
+    return AdditiveModel({name(i): {"t": gift} for i, gift in enumerate(gives)}, {"t": 0.0, "r": rival})
+
+
+class Interacting(AdditiveModel):
+    """Items 0 and 1 decide together and hide it: alone, each seems to help the rival."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__({name(i): {"t": 1.0} for i in range(2, n)}, {"t": 4.0, "r": 5.5})
+
+    def scores(self, history: History, removal: tuple[int, ...] = ()) -> dict[str, float]:
+        scores = super().scores(history, removal)
+        together = {0, 1} & set(removal)
+        scores["t"] += -9.0 if len(together) == 2 else 2.0 * len(together)
+        return scores
 
 
 def asked(model: AdditiveModel, n: int, top_k: int = 1) -> Question:
-    items = tuple(chr(97 + i) for i in range(n))
+    items = tuple(name(i) for i in range(n))
     return Question(model, history(*items), "t", top_k, Intervention.MASK_OUT)
 
 
@@ -55,6 +71,7 @@ def test_finds_the_size_that_brute_force_finds(gives: list[float], slack: int, d
     else:
         assert found.status is Status.EXPLAINED
         assert len(found.removed) == expected == found.certificate.exhaustive_below
+        assert found.certificate.kind is CertificateKind.MINIMUM
         assert question.ask([found.removed]).margin[0] < -NEAR_TIE
         assert all(comb(len(gives), size) for size in range(1, expected))
 
@@ -92,21 +109,68 @@ def test_between_sets_of_one_size_the_nearest_in_the_graph_wins_then_the_largest
 
 
 def test_leaving_the_top_k_takes_more_than_losing_the_first_place() -> None:
-    model = AdditiveModel({"a": {"t": 2.0}, "b": {"t": 2.0}}, {"t": 0.0, "r": 3.0, "s": 1.0})
+    model = AdditiveModel({name(0): {"t": 2.0}, name(1): {"t": 2.0}}, {"t": 0.0, "r": 3.0, "s": 1.0})
 
     assert search(asked(model, 3, top_k=1), [1, 1, 1], 2, Budget(100)).removed == (0,)
     assert search(asked(model, 3, top_k=2), [1, 1, 1], 2, Budget(100)).removed == (0, 1)
 
 
-@pytest.mark.parametrize(("rows", "below", "effects"), [(5, 1, False), (6, 2, True), (10, 2, True), (21, 3, True)])
+@pytest.mark.parametrize(("rows", "below", "effects"), [(6, 1, False), (7, 2, True), (10, 2, True)])
 def test_a_budget_ends_the_search_and_the_certificate_says_where(rows: int, below: int, *, effects: bool) -> None:
     budget = Budget(rows)
-    found = search(asked(model_of([1.0] * 6, 2.5), 6), [1] * 6, 5, budget)
+    found = search(asked(model_of([1.0] * 6, 0.5), 6), [1] * 6, 4, budget)
 
     assert found.status is Status.BUDGET_EXHAUSTED
     assert found.certificate.exhaustive_below == below
-    assert (found.singles is not None) is effects
+    assert found.certificate.kind is None
+    assert (found.outcomes is not None) is effects
     assert budget.rows <= rows
+
+
+def test_a_budget_that_ends_later_leaves_an_answer_of_which_no_part_suffices() -> None:
+    found = search(asked(model_of([1.0] * 12, 8.5), 12), [1] * 12, 5, Budget(100))
+
+    assert found.status is Status.EXPLAINED
+    assert len(found.removed) == 4
+    assert found.certificate.kind is CertificateKind.IRREDUCIBLE
+    assert found.certificate.exhaustive_below < 4
+
+
+def test_the_more_budget_the_stronger_the_certificate() -> None:
+    strength = [None, CertificateKind.BEST_FOUND, CertificateKind.IRREDUCIBLE, CertificateKind.MINIMUM]
+    gives = [2.0 - 0.1 * position for position in range(12)]
+    kinds = [
+        search(asked(model_of(gives, sum(gives) - 8.5), 12), [1] * 12, 5, Budget(rows)).certificate.kind
+        for rows in range(13, 1000, 9)
+    ]
+
+    assert [strength.index(kind) for kind in kinds] == sorted(strength.index(kind) for kind in kinds)
+    assert set(kinds) == set(strength)
+
+
+def test_a_set_found_by_probing_is_replaced_when_a_smaller_one_turns_up() -> None:
+    interactions = Interacting(7)
+    found = search(asked(interactions, 7), [1] * 7, 4, Budget(1000))
+
+    assert found.removed == (0, 1)
+    assert found.certificate.kind is CertificateKind.MINIMUM
+
+
+def test_exhausting_the_size_finds_all_alternatives_and_what_they_share() -> None:
+    gives = [3.0, 2.0, 2.0, 0.0, 0.0]
+    found = search(asked(model_of(gives, 2.5), 5), [1] * 5, 3, Budget(1000), exhaust=True)
+
+    assert found.removed == (0, 1)
+    assert found.alternatives == ((0, 2),)
+    assert found.common == (0,)
+    assert found.certificate.exhausted
+
+
+def test_only_so_many_alternatives_are_kept_and_all_are_counted() -> None:
+    found = search(asked(model_of([3.0] * 30, 88.5), 30), [1] * 30, 1, Budget(1000))
+
+    assert len(found.alternatives) == MOST_ALTERNATIVES
+    assert found.certificate.alternatives == 29
 
 
 def test_a_deadline_that_has_passed_ends_the_search() -> None:
@@ -118,17 +182,3 @@ def test_a_deadline_that_has_passed_ends_the_search() -> None:
 def test_a_cancelled_search_stops() -> None:
     with pytest.raises(CancelledError):
         search(asked(model_of([1.0, 1.0], 0.5), 2), [1, 1], 1, Budget(100, cancelled=lambda: True))
-
-
-def test_sets_inside_the_graph_come_first_then_the_lowest_predicted_margin() -> None:
-    sets = ordered(2, np.array([0.0, -3.0, -1.0, -9.0]), np.array([1, 1, 2, 9]))
-
-    assert sets.tolist() == [[1, 2], [0, 1], [0, 2], [1, 3], [2, 3], [0, 3]]
-
-
-def test_more_sets_than_can_be_listed_keep_the_most_promising() -> None:
-    margins = -np.arange(300.0)
-    sets = ordered(3, margins, np.ones(300, dtype=np.int64))
-
-    assert len(sets) <= MOST_SETS
-    assert sets[0].tolist() == [297, 298, 299]
