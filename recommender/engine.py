@@ -1,0 +1,148 @@
+"""A model at work on its device: item numbers in, predictions and scores out, the same bits in any company.
+
+Between `recommender.model`, which knows tokens and histories, and the forward passes, which know neither batches nor
+the mask at the end of a sequence.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from recommender.architecture import Model
+from recommender.counterfactuals import flat_positions
+from recommender.errors import HistoryError, RecommenderError
+from recommender.network import MIN_ROWS, Network
+from recommender.parameters import prepare
+from recommender.scoring import Scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from explainer.model import Removal
+    from recommender.bundle import Bundle
+
+CHUNK_TOKENS: Final = 2_560
+"""Positions that are computed at once: as many as keep the intermediate values in the processor's cache."""
+
+PROBE_ROWS: Final = 37
+PROBE_LENGTHS: Final = (1, 7, 23, 49)
+"""How many made-up histories, of how many items, the arithmetic is tried on at the start."""
+
+
+class Engine:
+    """A bundle's model on a device.
+
+    Raises:
+        RecommenderError: there is no such device.
+    """
+
+    def __init__(self, bundle: Bundle, device: str, *, double: bool) -> None:
+        self.architecture = bundle.architecture
+        self.device = _device(device)
+        self._weights = bundle.weights
+        self._set_up(torch.float64 if double else torch.float32)
+        if not double:
+            self._settle()
+
+    def _set_up(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        with torch.no_grad():
+            self.parameters = prepare(self.architecture, self._weights, self.device, dtype)
+        self.network = Network(self.parameters, MIN_ROWS[-1])
+        self.scorer = Scorer(self.parameters.items[: self.architecture.items], self.parameters.item_bias, MIN_ROWS[-1])
+
+    def _settle(self) -> None:
+        """Find the smallest products that give a history the same bits in any company; failing that, 64 bits."""
+        for rows in MIN_ROWS:
+            self.network.min_rows = self.scorer.min_rows = rows
+            if self._is_steady():
+                return
+        self._set_up(torch.float64)
+
+    @torch.inference_mode()
+    def _is_steady(self) -> bool:
+        """Whether a history has the same bits alone and among others: asked of a few made-up ones."""
+        last = self.architecture.items - 1
+        for length in {min(self.architecture.max_history, length) for length in PROBE_LENGTHS}:
+            rows = [[1 + (7 * row + 3 * place) % last for place in range(length)] for row in range(PROBE_ROWS)]
+            singles = [(place % length,) if length > 1 else () for place in range(PROBE_ROWS)]
+            together = self.scorer.sample(torch.cat([self.predict(rows), self.hide(rows[0], singles)]))
+            for size in (1, 2, 3, 5, 11):
+                few = self.scorer.sample(torch.cat([self.predict(rows[-size:]), self.hide(rows[0], singles[:size])]))
+                same = torch.equal(few[:size], together[PROBE_ROWS - size : PROBE_ROWS])
+                if not same or not torch.equal(few[size:], together[PROBE_ROWS : PROBE_ROWS + size]):
+                    return False
+                alone = self.scorer.sample(self.predict(rows[-size:])[:1])
+                if not torch.equal(alone[0], together[PROBE_ROWS - size]):
+                    return False
+        return True
+
+    def empty(self, count: int) -> Tensor:
+        """(count, H) predictions to be filled in."""
+        return torch.empty(count, self.architecture.hidden_size, dtype=self.dtype, device=self.device)
+
+    def predict(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """(B, H) predictions for sequences of item numbers of one length.
+
+        Raises:
+            HistoryError: there is nothing to predict from, or more than fits.
+        """
+        items = self.fed(sequences)
+        return _joined([self.network.predict(part)[: len(part)] for part in _chunks(items)])
+
+    def hide(self, numbers: Sequence[int], removals: Sequence[Removal]) -> Tensor:
+        """(m, H) predictions for one sequence with each removal hidden from attention.
+
+        Raises:
+            HistoryError: there is nothing to predict from, or more than fits.
+        """
+        items = self.fed([numbers])[0]
+        keep = np.ones((len(removals), len(items)), np.float32)
+        keep[flat_positions(removals)] = 0
+        if not keep.any(1).all():
+            raise HistoryError("Nothing of the history would be left to predict from; remove fewer items.")
+        visible = torch.from_numpy(keep).to(self.device, self.dtype)
+        return _joined([self.network.predict_hiding(items, part)[: len(part)] for part in _chunks(visible)])
+
+    def fed(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """(B, T) what is fed for sequences of one length: with the mask at the end, where the model has one.
+
+        Raises:
+            HistoryError: there is nothing to predict from, or more than fits.
+        """
+        count, length = len(sequences), len(sequences[0])
+        width = length + (self.architecture.model is Model.BERT4REC)
+        if not width:
+            raise HistoryError("A SASRec cannot predict from an empty history; give at least one item.")
+        if width > self.architecture.positions:
+            raise HistoryError(f"A history of {length} items does not fit the model's window; cut it with `window`.")
+        fed = np.full((count, width), self.architecture.items)
+        fed[:, :length] = np.fromiter(chain.from_iterable(sequences), np.int64, count * length).reshape(count, length)
+        return torch.from_numpy(fed).to(self.device)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def _chunks(batch: Tensor) -> Sequence[Tensor]:
+    """The (B, T) batch in parts of no more than CHUNK_TOKENS positions, or of one row."""
+    if batch.numel() <= CHUNK_TOKENS:
+        return (batch,)
+    return torch.split(batch, max(CHUNK_TOKENS // batch.shape[1], 1))
+
+
+def _device(name: str) -> str:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise RecommenderError(
+            f"There is no device {name!r} here; choose cpu, or cuda on a machine that has one."
+        ) from error
+    return name

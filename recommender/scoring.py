@@ -1,0 +1,133 @@
+"""From hidden states to answers about the catalogue, a block of items at a time.
+
+A million items for a thousand histories would be four gigabytes of scores; only those of `BLOCK_ITEMS` items exist at
+any time. The blocks are those of the catalogue and not of the question, so an item's score has the same bits always.
+"""
+
+from __future__ import annotations
+
+import math
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+
+from explainer.model import NEAR_TIE, Outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+BLOCK_ITEMS: Final = 32_768
+"""Items that are scored at once."""
+
+
+class Scorer:
+    """A catalogue's item embeddings: scores, ranks and lists, given what the network predicts."""
+
+    def __init__(self, items: Tensor, bias: Tensor | None, min_rows: int, block: int = BLOCK_ITEMS) -> None:
+        """Take the embeddings (items, H) and biases (items,) by item number; number 0 is never a candidate."""
+        self._items = items
+        self._bias = bias
+        self.min_rows = min_rows
+        self._block_items = block
+        self._starts = range(0, len(items), block)
+
+    def all(self, hidden: Tensor) -> Tensor:
+        """(B, items) scores of (B, H) hidden states, padding item included."""
+        blocks = [self._block(hidden, start) for start in self._starts]
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
+
+    def sample(self, hidden: Tensor) -> Tensor:
+        """(B, block) scores of the first block of items."""
+        return self._block(hidden, 0)
+
+    def outcomes(self, hidden: Tensor, target: int, excluded: Tensor, top_k: int) -> Outcomes:
+        """What becomes of the target in B worlds.
+
+        Args:
+            hidden: (B, H) predictions.
+            target: item number.
+            excluded: item numbers that are no candidates, the padding item among them.
+            top_k: the place that the margin is measured against.
+        """
+        start = target - target % self._block_items
+        block = self._block(hidden, start)
+        own = block[:, target - start, None].clone()
+        others = torch.cat([excluded, excluded.new_tensor([target])])
+        count = len(hidden)
+        higher = torch.zeros(count, dtype=torch.long, device=hidden.device)
+        best = own.new_full((count, top_k), -math.inf)
+        odds = torch.ones(count, dtype=torch.float64, device=hidden.device)
+        for scores in self._blocks_without(hidden, others, {start: block}):
+            ahead = scores.sub_(own)
+            # How many are ahead by more than that; counting signs takes half the time of counting booleans.
+            higher += (ahead - NEAR_TIE).sign_().clamp_min_(0).sum(1).long()
+            top = ahead.amax(1, keepdim=True) if top_k == 1 else ahead.topk(min(top_k, ahead.shape[1]), 1)[0]
+            best = torch.maximum(best, top) if top_k == 1 else torch.cat([best, top], 1).topk(top_k, 1)[0]
+            odds += ahead.exp_().sum(1)
+        return Outcomes(
+            target_score=_numpy(own[:, 0].double()),
+            target_rank=_numpy(higher + 1),
+            target_probability=_numpy(odds.reciprocal_()),
+            margin=_numpy(-best[:, -1].double()),
+        )
+
+    def top(self, hidden: Tensor, excluded: Tensor, k: int) -> list[tuple[int, float]]:
+        """Number and score of the k best candidates of one prediction (1, H), equal scores by number."""
+        numbers: list[NDArray[np.int64]] = []
+        values: list[NDArray[np.float64]] = []
+        for start, scores in zip(self._starts, self._blocks_without(hidden, excluded), strict=True):
+            row = _numpy(scores[0].double())
+            least = np.partition(row, -k)[-k] if k < len(row) else -np.inf
+            found = np.flatnonzero((row >= least) & (row > -np.inf))
+            numbers.append(found + start)
+            values.append(row[found])
+        number, value = np.concatenate(numbers), np.concatenate(values)
+        best = np.lexsort((number, -value))[:k]
+        return list(zip(number[best].tolist(), value[best].tolist(), strict=True))
+
+    def places(self, hidden: Tensor, excluded: Tensor, items: Sequence[int]) -> list[tuple[int, float]]:
+        """Rank in the order of `top`, from 1, and score of each item number, for one prediction (1, H)."""
+        own = torch.stack([self._score_of(hidden, item)[0] for item in items])[:, None]
+        wanted = torch.tensor(items, device=hidden.device)[:, None]
+        before = torch.zeros(len(items), dtype=torch.long, device=hidden.device)
+        for start, scores in zip(self._starts, self._blocks_without(hidden, excluded), strict=True):
+            number = torch.arange(start, start + scores.shape[1], device=hidden.device)
+            before += ((scores > own) | ((scores == own) & (number < wanted))).sum(1)
+        return list(zip((before + 1).tolist(), own[:, 0].tolist(), strict=True))
+
+    def _blocks_without(
+        self, hidden: Tensor, excluded: Tensor, ready: Mapping[int, Tensor] = MappingProxyType({})
+    ) -> Iterator[Tensor]:
+        """(B, block) scores, -inf at the excluded numbers; blocks that are ready already by their first number."""
+        for start in self._starts:
+            scores = ready[start] if start in ready else self._block(hidden, start)
+            if len(self._starts) == 1:
+                within = excluded
+            else:
+                within = excluded[(excluded >= start) & (excluded < start + scores.shape[1])] - start
+            scores.index_fill_(1, within, -math.inf)
+            yield scores
+
+    def _score_of(self, hidden: Tensor, item: int) -> Tensor:
+        """(B,) the item's scores, with the bits that they have among all others."""
+        start = item - item % self._block_items
+        return self._block(hidden, start)[:, item - start]
+
+    def _block(self, hidden: Tensor, start: int) -> Tensor:
+        items = self._items[start : start + self._block_items].T
+        count = len(hidden)
+        lacking = self.min_rows - count
+        rows = torch.constant_pad_nd(hidden, (0, 0, 0, lacking)) if lacking > 0 else hidden
+        if self._bias is None:
+            return torch.mm(rows, items)[:count].float()
+        return torch.addmm(self._bias[start : start + self._block_items], rows, items)[:count].float()
+
+
+def _numpy(tensor: Tensor) -> NDArray[Any]:
+    values: NDArray[Any] = tensor.cpu().numpy()
+    return values
