@@ -7,7 +7,8 @@
     ├── EmptyHistoryError        there is nothing to explain from
     ├── TargetInHistoryError     the target is never recommended: the user already has it
     ├── TargetOutsideTopKError   the target does not stand in the place to be explained
-    └── CancelledError           the caller asked to stop
+    ├── CancelledError           the caller asked to stop
+    └── MissingExtraError        an optional package is not installed
 
 "No explanation found" is a value (Status), not an error.
 """
@@ -49,3 +50,7 @@ class TargetOutsideTopKError(ExplainerError):
 
 class CancelledError(ExplainerError):
     """The caller's cancel flag was set; nothing was decided."""
+
+
+class MissingExtraError(ExplainerError):
+    """What was asked needs an optional package that is not installed."""

@@ -90,7 +90,9 @@ def explain(
     recommended = time.perf_counter()
     attention = model.attention(history, place.item)
     readings = read_heads(attention, settings)
-    support = edge_support(attention, max_radius=settings.max_radius, temporal=settings.temporal)
+    support = edge_support(
+        attention, max_radius=settings.max_radius, max_tests=settings.max_tests, temporal=settings.temporal
+    )
     graphed = time.perf_counter()
     question = Question(model, history, place.item, settings.top_k or 1, settings.intervention)
     finding = search(question, nearest(readings), settings.max_size, budget, exhaust=settings.exhaust)

@@ -287,6 +287,9 @@ class Settings:
     max_radius: int | None = None
     """Largest conditioning set of the graph; None stands for no limit."""
 
+    max_tests: int = 200_000
+    """Most independence tests for one graph."""
+
     temporal: bool = False
     """Whether the order of the history is the order of time in the graph."""
 
@@ -303,7 +306,14 @@ class Settings:
     """A reason is given only when the set works under at least this share of the interventions."""
 
     def __post_init__(self) -> None:
-        at_least = {"top_k": 1, "max_size": 1, "max_rows": 1, "n_samples": MIN_SAMPLES, "max_radius": 0}
+        at_least = {
+            "top_k": 1,
+            "max_size": 1,
+            "max_rows": 1,
+            "n_samples": MIN_SAMPLES,
+            "max_radius": 0,
+            "max_tests": 1,
+        }
         for name, least in at_least.items():
             value = getattr(self, name)
             if value is not None and value < least:

@@ -89,6 +89,7 @@ def _read(head: int, attention: NDArray[np.float64], settings: Settings) -> Head
         n_samples=settings.n_samples or 1,
         alpha=settings.alpha,
         max_radius=settings.max_radius,
+        max_tests=settings.max_tests,
         temporal=settings.temporal,
     )
     tree = possible_influence_tree(pag, root=len(pag.marks) - 1)

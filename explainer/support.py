@@ -14,7 +14,7 @@ import numpy as np
 
 from explainer.attention import attention_correlation
 from explainer.errors import InvalidAttentionError, InvalidParameterError
-from explainer.icd import learn_pag, run_in_threads
+from explainer.icd import MAX_TESTS, learn_pag, run_in_threads
 from explainer.pag import Mark
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def edge_support(
     alphas: Sequence[float] = ALPHAS,
     *,
     max_radius: int | None = None,
+    max_tests: int | None = MAX_TESTS,
     temporal: bool = False,
     threads: int = 1,
 ) -> EdgeSupport:
@@ -64,6 +65,7 @@ def edge_support(
         n_samples: sample sizes of the test.
         alphas: levels of the test.
         max_radius: as for ``learn_pag``.
+        max_tests: as for ``learn_pag``, for each graph.
         temporal: as for ``learn_pag``.
         threads: graphs to learn at a time.
 
@@ -81,7 +83,7 @@ def edge_support(
 
     def learn(setting: tuple[NDArray[np.float64], float, float]) -> Pag:
         correlation, samples, alpha = setting
-        return learn_pag(correlation, samples, alpha, max_radius, temporal=temporal)
+        return learn_pag(correlation, samples, alpha, max_radius, temporal=temporal, max_tests=max_tests)
 
     return count(run_in_threads(learn, list(product(correlations, n_samples, alphas)), threads))
 

@@ -5,19 +5,24 @@ Computing and storing are separate steps, since the gRPC server runs them on dif
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from explainer.budget import Budget
-from explainer.explain import Wording, explain
+from explainer.explain import explain
 from explainer.explanation import RankedItem, Settings
+from explainer.language import Languages
+from explainer.reason import Wording
 from server.errors import (
     InvalidFieldError,
     ItemNotInCatalogueError,
     NoKnownItemsError,
     UnknownItemsError,
 )
+from server.keeping import Keeping
 from server.reading import list_records, read_record
+from server.what_if import what_if
 from storage import ExplanationRecord
 
 if TYPE_CHECKING:
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from recommender import Recommender
     from server.config import Config
     from server.pages import Page
+    from server.records import Records
+    from server.what_if import Edit, WhatIf
     from storage import ExplanationRepository
 
 
@@ -58,14 +65,23 @@ class Application:
         recommender: The active model.
         config: Limits and defaults.
         repository: Where explanations are kept; None for use without a database.
+        records: All else that is kept: group commit, histories, the audit log; None for use without them.
     """
 
-    def __init__(self, recommender: Recommender, config: Config, repository: ExplanationRepository | None) -> None:
+    def __init__(
+        self,
+        recommender: Recommender,
+        config: Config,
+        repository: ExplanationRepository | None,
+        records: Records | None = None,
+    ) -> None:
         self._recommender = recommender
         self._catalogue = recommender.bundle.catalogue
         self._config = config
         self._repository = repository
-        self._wording = Wording(self._catalogue.title, config.verb)
+        self._records = records
+        self._keeping = None if records is None else Keeping(records, config, recommender)
+        self._wording = Wording(self._catalogue.title, Languages(config.languages))
 
     def recommend(self, items: Sequence[str], k: int) -> Recommendation:
         """Rank the catalogue for a history.
@@ -125,9 +141,50 @@ class Application:
             for scored in ranked
         ]
 
+    def what_if(self, edit: Edit, k: int) -> WhatIf:
+        """Say how an edit of a history changes the recommendations.
+
+        Raises:
+            RequestError: the history, the edit or k cannot be used.
+        """
+        self._check_k(k, self._config.limits.recommended)
+        self._history(edit.items)
+        for position, item in enumerate(edit.add):
+            self._check_token(f"add[{position}]", item)
+        if len(edit.add) > self._config.limits.history:
+            raise InvalidFieldError(
+                "add", f"add has {len(edit.add)} items; give at most {self._config.limits.history}."
+            )
+        return what_if(self._recommender, edit, k)
+
     def store(self, records: Sequence[ExplanationRecord]) -> None:
         """Keep all of them, or none; on return they are durable."""
+        self.submit(records).result()
+
+    def submit(self, records: Sequence[ExplanationRecord]) -> Future[None]:
+        """Begin to keep all of them, or none; they are durable when the future is done (audit.mode)."""
+        if self._records is not None:
+            return self._records.store(records)
         self._stored().add(records)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is an audit log and what belongs to it."""
+        return self._keeping is not None
+
+    @property
+    def keeping(self) -> Keeping:
+        """What is done with all that is kept (server/keeping.py).
+
+        Raises:
+            InvalidFieldError: there is no database.
+        """
+        if self._keeping is None:
+            raise InvalidFieldError("database", "No database is set; give one with --database.")
+        return self._keeping
 
     def get(self, explanation_id: UUID) -> ExplanationRecord:
         """The stored explanation (server/reading.py)."""
@@ -196,7 +253,12 @@ class Application:
 
     def _check_settings(self, settings: Settings) -> None:
         limits = self._config.limits
-        for name, most in (("max_size", limits.set_size), ("max_rows", limits.rows), ("top_k", limits.recommended)):
+        for name, most in (
+            ("max_size", limits.set_size),
+            ("max_rows", limits.rows),
+            ("max_tests", limits.tests),
+            ("top_k", limits.recommended),
+        ):
             value = getattr(settings, name)
             if value is not None and value > most:
                 raise InvalidFieldError(f"options.{name}", f"options.{name} is {value}; give at most {most}.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -33,6 +33,7 @@ class Limits(BaseModel):
     explained: int = Field(default=20, ge=1, description="Largest k of RecommendAndExplain.")
     set_size: int = Field(default=5, ge=1, description="Largest max_size of an explanation, in items.")
     rows: int = Field(default=200_000, ge=1, description="Largest max_rows of an explanation.")
+    tests: int = Field(default=1_000_000, ge=1, description="Largest max_tests of an explanation.")
     token_length: int = Field(default=256, ge=1, description="Longest item token or user id, in characters.")
     seconds: float = Field(
         default=30.0, gt=0, description="Longest that an explanation may take, whatever the caller's deadline."
@@ -54,13 +55,58 @@ class ExplainDefaults(BaseModel):
     max_radius: int | None = Field(
         default=None, ge=0, description="Largest conditioning set of the graph; unset: no limit."
     )
+    max_tests: int = Field(default=200_000, ge=1, description="Most independence tests for one graph.")
     temporal: bool = Field(
         default=False, description="Take the order of the history as the order of time in the graph."
+    )
+    exhaust: bool = Field(
+        default=False, description="Try all sets of the size that is found, so that the alternatives are complete."
+    )
+    language_code: str = Field(
+        default="en", description="Language of the reasons (BCP 47): `en`, `de`, `es`, `zh`, or one of `languages`."
+    )
+    verb: str = Field(
+        default="watched",
+        description="What users did with the items: `watched`, `bought`, `listened`, `read`, `played`, or your own.",
+    )
+    min_effect: float = Field(
+        default=0.0, ge=0, description="A reason needs a set that lowers the margin this much, in score units."
+    )
+    min_stability: float = Field(
+        default=0.0, ge=0, le=1, description="A reason needs a set that works under this share of the interventions."
     )
 
     def settings(self) -> ExplainerSettings:
         """The same as the explainer takes them."""
         return ExplainerSettings(**dict(self))
+
+
+class Audit(BaseModel):
+    """How explanations are kept and proved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["durable", "best_effort"] = Field(
+        default="durable",
+        description="`durable` answers when the record is on disk; `best_effort` at once, and counts what it had to drop.",
+    )
+    origin: str = Field(
+        default="becausal",
+        pattern=r"^[^\s+]+$",
+        description="Name of the audit log in its checkpoints, such as `example.com/becausal`.",
+    )
+    key_file: Path | None = Field(
+        default=None, description="Private key that signs checkpoints (`becausal audit keygen`); unset: unsigned."
+    )
+    sequence_seconds: float = Field(
+        default=1.0, gt=0, description="How often new entries are put in order and signed, in seconds."
+    )
+    retention_days: float | None = Field(
+        default=None, gt=0, description="Age at which explanations are erased, in days; unset: never."
+    )
+    record_reads: bool = Field(
+        default=True, description="Whether reading stored explanations is itself recorded in the audit log."
+    )
 
 
 class Config(BaseSettings):
@@ -84,13 +130,16 @@ class Config(BaseSettings):
     refuse_unknown_items: bool = Field(
         default=False, description="Refuse a history with unknown items, instead of leaving them out and saying so."
     )
-    verb: str = Field(
-        default="watched", min_length=1, description='What users did with the items: "Because you watched ...".'
+    languages: Path | None = Field(default=None, description="Folder with language files of your own, CODE.toml.")
+    bundles: Path | None = Field(
+        default=None,
+        description="Folder where served bundles are kept by their digest, for replays; unset: `bundles` beside `bundle`.",
     )
     drain_seconds: float = Field(
         default=10.0, ge=0, description="How long calls under way may take to finish at shutdown."
     )
     limits: Limits = Field(default=Limits(), description="Most that one request may ask for.")
+    audit: Audit = Field(default=Audit(), description="How explanations are kept and proved.")
     explain: ExplainDefaults = Field(
         default=ExplainDefaults(), description="How to explain where the request does not say."
     )

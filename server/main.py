@@ -7,8 +7,12 @@ import signal
 from typing import TYPE_CHECKING
 
 import storage
+from explainer import warm_up
 from recommender import Recommender, load_bundle
 from server.application import Application
+from server.bundles import Bundles
+from server.records import Records
+from server.rpc.audit_service import AuditService
 from server.rpc.server import RpcServer
 from server.rpc.service import ExplanationService
 
@@ -22,9 +26,12 @@ async def serve(config: Config, ready: Callable[[int], None]) -> None:
     """Serve until SIGTERM or SIGINT; ``ready`` is told the bound port."""
     storage.check(config.database_url)
     recommender = Recommender(load_bundle(config.bundle))
-    with storage.Database(config.database_url) as database:
-        application = Application(recommender, config, storage.ExplanationRepository(database))
-        server = RpcServer(ExplanationService(application, config), config)
+    warm_up()
+    Bundles.of(config).keep_if_possible(config.bundle, recommender.version)
+    with storage.Database(config.database_url) as database, Records(database, config.audit) as records:
+        records.start()
+        application = Application(recommender, config, records.explanations, records)
+        server = RpcServer(ExplanationService(application, config), config, AuditService(application))
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)

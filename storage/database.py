@@ -11,6 +11,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import NullPool, QueuePool, create_engine, event, text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage import urls
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import URL, Connection, Engine, Insert
     from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.orm import DeclarativeBase
     from sqlalchemy.pool import ConnectionPoolEntry
 
 _WRITING = "becausal_writing"
+
+_LOG_LOCK = 0x6265_6361_756C_6F67
+"""Key of the advisory lock on the audit log: "becaulog"."""
 
 
 class Database:
@@ -104,6 +110,25 @@ class Database:
             yield
         finally:
             self._turn.release()
+
+    def take_log_lock(self, connection: Connection) -> None:
+        """Wait until no other transaction changes the order of the audit log, erases or holds; until this one ends.
+
+        SQLite's writers are alone from their BEGIN.
+        """
+        if self._backend is Backend.POSTGRESQL:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOG_LOCK})
+
+    def insert_new(self, table: type[DeclarativeBase]) -> Insert:
+        """An INSERT that passes over rows whose key is there already."""
+        make = sqlite_insert if self._backend is Backend.SQLITE else postgresql_insert
+        return make(table).on_conflict_do_nothing()
+
+    def scrub(self) -> None:
+        """Take what was deleted out of SQLite's journal too; PostgreSQL's VACUUM does that on the server's own time."""
+        if self._backend is Backend.SQLITE:
+            with self._turn_to_write(), self._translated(), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def ping(self) -> None:
         """Ask the database for a sign of life.
@@ -201,6 +226,8 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     # WAL's usual NORMAL may lose the last commits on a power cut; an answer promises that its record is kept.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # What is erased is overwritten, not only unlinked.
+    cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
 
 

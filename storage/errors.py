@@ -7,7 +7,12 @@
     ├── SchemaError
     │   ├── SchemaBehindError      the tables are older than this program, or not there yet
     │   └── SchemaAheadError       the tables were made by a newer becausal
+    ├── LogError
+    │   ├── LogDamagedError        the log's tree is not the one that its last checkpoint was made over
+    │   ├── NotInLogError          no entry of this id, or none at this size
+    │   └── NoCheckpointError      the log has no signed state to prove anything against
     └── RecordError
+        ├── LegalHoldError         the user's records must not be erased
         ├── InvalidRecordError     the record cannot be stored as it is
         ├── DuplicateRecordError   a record of this id is there already
         ├── CorruptRecordError     what is stored is not a record
@@ -78,3 +83,23 @@ class InvalidFilterError(RecordError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class LogError(StorageError):
+    """Base of what is wrong with the audit log or with a question about it."""
+
+
+class LogDamagedError(LogError):
+    """The log's tree was changed behind the log: nothing is signed over it any more."""
+
+
+class NotInLogError(LogError):
+    """The log has no entry of this id, or is not as long as that."""
+
+
+class NoCheckpointError(LogError):
+    """There is no checkpoint yet, or none that is signed."""
+
+
+class LegalHoldError(RecordError):
+    """A legal hold keeps the user's records from being erased; nothing was erased."""

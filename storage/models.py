@@ -4,6 +4,9 @@
 filtered by. `explanation_causes` answers "which explanations used this item?". Both are keyed by the record's id, whose
 order is the order of time, and every index ends with it: each filter is served newest first, page by page, from one
 index and without a sort.
+
+`log_entries` holds one row per entry of the audit log (decision 0601), `log_tiles` the log's tree, `log_checkpoints` its
+signed states. `legal_holds` says whose records stay. `interactions` holds histories for calls with a user id alone.
 """
 
 # No `from __future__ import annotations` here: SQLAlchemy reads the annotations at run time.
@@ -11,7 +14,18 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Index, MetaData, String, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    Uuid,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 KEY_LENGTH = 512
@@ -67,3 +81,77 @@ class ExplanationCauseRow(Base):
     """Place in the history as explained, from 0."""
 
     item: Mapped[str] = mapped_column(String(KEY_LENGTH))
+
+
+class LogEntryRow(Base):
+    """One entry of the audit log: what an explanation, an erasure, a read or a hold was committed to.
+
+    Document and salt can be erased; id, kind and commitment stay for good.
+    """
+
+    __tablename__ = "log_entries"
+    __table_args__ = (Index(None, "leaf_index", unique=True), Index(None, "user_id"))
+
+    id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True)
+    """That of the explanation, or the entry's own UUIDv7."""
+
+    kind: Mapped[str] = mapped_column(String(32))
+    commitment: Mapped[bytes] = mapped_column(LargeBinary(32))
+    salt: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    """None once the document was erased."""
+
+    document: Mapped[str | None] = mapped_column(Text())
+    """JSON; None for explanations, whose document is their payload, and for what was erased."""
+
+    user_id: Mapped[str | None] = mapped_column(String(KEY_LENGTH))
+    """Whose data the document holds, if anybody's; explanations keep it in their own row."""
+
+    leaf_index: Mapped[int | None] = mapped_column(BigInteger())
+    """Place in the log, from 0 without a gap; None until the entry is sequenced."""
+
+
+class LogTileRow(Base):
+    """Up to 256 hashes, side by side, of the log's tree: those of level 8 * `level`, from `place` * 256 on."""
+
+    __tablename__ = "log_tiles"
+
+    level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    place: Mapped[int] = mapped_column(BigInteger(), primary_key=True, autoincrement=False)
+    hashes: Mapped[bytes] = mapped_column(LargeBinary())
+
+
+class LogCheckpointRow(Base):
+    """A state of the log."""
+
+    __tablename__ = "log_checkpoints"
+
+    size: Mapped[int] = mapped_column(BigInteger(), primary_key=True, autoincrement=False)
+    root: Mapped[bytes] = mapped_column(LargeBinary(32))
+    note: Mapped[str | None] = mapped_column(Text())
+    """The signed note; None where no key was set."""
+
+    create_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class LegalHoldRow(Base):
+    """A user whose records must not be erased."""
+
+    __tablename__ = "legal_holds"
+
+    user_id: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
+    reason: Mapped[str] = mapped_column(Text())
+    create_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class InteractionRow(Base):
+    """One item that a user had, and when; the same again is the same row."""
+
+    __tablename__ = "interactions"
+
+    user_id: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
+    time: Mapped[float] = mapped_column(Float(53), primary_key=True)
+    """Seconds, on whatever clock the data set has; since 1970 for what came by RPC."""
+
+    item: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
+    ordinal: Mapped[int] = mapped_column(BigInteger())
+    """Order among equal times: that of arrival."""

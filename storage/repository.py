@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
+from storage.entries import Batch, explanation_entry
 from storage.errors import CorruptRecordError, InvalidFilterError, InvalidRecordError
 from storage.identifiers import first_id_from
 from storage.models import KEY_LENGTH, ExplanationCauseRow, ExplanationRow
@@ -41,15 +42,38 @@ class ExplanationRepository:
             DatabaseUnavailableError: the database cannot be reached or written.
             SchemaBehindError: the tables are older than this program, or not there.
         """
-        if not records:
-            return
         # Before the transaction: encoding takes longer than writing, and SQLite's other writers would wait for it.
+        self.write(self.prepare(records))
+
+    @staticmethod
+    def prepare(records: Sequence[ExplanationRecord]) -> Batch:
+        """Make the rows of records, with the entries that commit to them in the audit log.
+
+        Raises:
+            InvalidRecordError: a record cannot be stored as it is.
+        """
         causes = [cause for record in records for cause in _cause_rows(record)]
         rows = [_row(record) for record in records]
+        return Batch(
+            explanations=rows,
+            causes=causes,
+            entries=[
+                explanation_entry(record.id, str(row["payload"])) for record, row in zip(records, rows, strict=True)
+            ],
+        )
+
+    def write(self, batch: Batch) -> None:
+        """Store prepared rows: all of them, on disk when this returns, or none.
+
+        Raises:
+            DuplicateRecordError: the id of a record is there already.
+            DatabaseUnavailableError: the database cannot be reached or written.
+            SchemaBehindError: the tables are older than this program, or not there.
+        """
+        if not len(batch):
+            return
         with self._database.writing() as connection:
-            connection.execute(insert(ExplanationRow), rows)
-            if causes:
-                connection.execute(insert(ExplanationCauseRow), causes)
+            batch.insert(connection)
 
     def get(self, record_id: UUID) -> ExplanationRecord | None:
         """Read one record; None when there is none of this id.
@@ -63,6 +87,22 @@ class ExplanationRepository:
         with self._database.reading() as connection:
             payload = connection.execute(statement).scalar_one_or_none()
         return None if payload is None else _record(record_id, payload)
+
+    def ids(self, after: UUID | None = None, limit: int = 10_000) -> tuple[UUID, ...]:
+        """Read ids alone, oldest first.
+
+        Args:
+            after: the last id of the page before this one; None for the first page.
+            limit: most ids to return.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached.
+        """
+        statement = select(ExplanationRow.id).order_by(ExplanationRow.id).limit(limit)
+        if after is not None:
+            statement = statement.where(ExplanationRow.id > after)
+        with self._database.reading() as connection:
+            return tuple(connection.execute(statement).scalars())
 
     def list(self, spec: ExplanationFilter, limit: int, before: UUID | None = None) -> tuple[ExplanationRecord, ...]:
         """Read the newest records that match, newest first.
@@ -110,12 +150,13 @@ def _key(field: str, value: str) -> str:
     """Let through a text that both engines store and index alike."""
     if len(value) > KEY_LENGTH:
         raise InvalidRecordError(field, f"{field} has {len(value)} characters; {KEY_LENGTH} is the most")
-    if not _storable(value):
+    if not storable(value):
         raise InvalidRecordError(field, f"{field} holds a NUL or no Unicode text; take it out")
     return value
 
 
-def _storable(value: str) -> bool:
+def storable(value: str) -> bool:
+    """Whether both engines hold a text."""
     # PostgreSQL's text has no NUL, and half of a surrogate pair has no UTF-8.
     return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
@@ -156,7 +197,7 @@ def _conditions(spec: ExplanationFilter, before: UUID | None) -> Iterator[Column
 
 
 def _sought(field: str, value: str) -> str:
-    if not _storable(value):
+    if not storable(value):
         raise InvalidFilterError(field, f"{field} holds a NUL or no Unicode text; take it out")
     return value
 

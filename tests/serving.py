@@ -10,6 +10,8 @@ import grpc
 from fakes import FakeRecommender
 from server.application import Application
 from server.config import Config
+from server.records import Records
+from server.rpc.audit_service import AuditService
 from server.rpc.server import RpcServer
 from server.rpc.service import ExplanationService
 
@@ -25,11 +27,13 @@ async def serving(
 ) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a server of its own."""
     config = Config(address="127.0.0.1:0", **settings)
-    application = Application(recommender or FakeRecommender(), config, repository)
-    server = RpcServer(ExplanationService(application, config), config)
-    await server.start()
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-            yield channel
-    finally:
-        await server.stop()
+    with Records(repository._database, config.audit) as records:
+        records.start()
+        application = Application(recommender or FakeRecommender(), config, repository, records)
+        server = RpcServer(ExplanationService(application, config), config, AuditService(application))
+        await server.start()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                yield channel
+        finally:
+            await server.stop()

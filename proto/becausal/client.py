@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Self
 
 import grpc
 
+from becausal.v1.explanation_pb2 import ExplainOptions
 from becausal.v1.explanation_service_pb2 import (
     EXPLANATION_VIEW_UNSPECIFIED,
+    EraseUserRequest,
+    EraseUserResponse,
     ExplainRequest,
     ExplanationView,
     GetExplanationRequest,
@@ -23,6 +26,11 @@ from becausal.v1.explanation_service_pb2 import (
     RecommendAndExplainResponse,
     RecommendRequest,
     RecommendResponse,
+    RecordInteractionsRequest,
+    ReplayExplanationRequest,
+    ReplayExplanationResponse,
+    WhatIfRequest,
+    WhatIfResponse,
 )
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
 
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from becausal.v1.explanation_pb2 import ExplainOptions, Explanation
+    from becausal.v1.explanation_pb2 import Explanation
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds that a call may take unless the client is told otherwise."""
@@ -58,13 +66,13 @@ class Client:
         )
         self._stub = ExplanationServiceStub(self._channel)
 
-    def recommend(self, history: Sequence[str], *, k: int | None = None, user_id: str = "") -> RecommendResponse:
-        """The k best items for a history of item tokens, oldest first."""
+    def recommend(self, history: Sequence[str] = (), *, k: int | None = None, user_id: str = "") -> RecommendResponse:
+        """The k best items for a history of item tokens, oldest first, or for what is recorded for the user."""
         return self._stub.Recommend(RecommendRequest(history=history, k=k, user_id=user_id), timeout=self._timeout)
 
     def explain(
         self,
-        history: Sequence[str],
+        history: Sequence[str] = (),
         *,
         item: str = "",
         user_id: str = "",
@@ -76,7 +84,7 @@ class Client:
 
     def recommend_and_explain(
         self,
-        history: Sequence[str],
+        history: Sequence[str] = (),
         *,
         k: int | None = None,
         user_id: str = "",
@@ -85,6 +93,19 @@ class Client:
         """The k best items, each with its stored explanation."""
         request = RecommendAndExplainRequest(history=history, k=k, user_id=user_id, options=options)
         return self._stub.RecommendAndExplain(request, timeout=self._timeout)
+
+    def what_if(
+        self,
+        history: Sequence[str],
+        *,
+        remove: Sequence[int] = (),
+        add: Sequence[str] = (),
+        intervention: ExplainOptions.Intervention.ValueType = ExplainOptions.INTERVENTION_UNSPECIFIED,
+        k: int | None = None,
+    ) -> WhatIfResponse:
+        """How the recommendations change when positions of the history are removed and items added."""
+        request = WhatIfRequest(history=history, remove=remove, add=add, intervention=intervention, k=k)
+        return self._stub.WhatIf(request, timeout=self._timeout)
 
     def get_explanation(
         self, name: str, *, view: ExplanationView.ValueType = EXPLANATION_VIEW_UNSPECIFIED
@@ -107,6 +128,20 @@ class Client:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    def replay_explanation(self, name: str) -> ReplayExplanationResponse:
+        """Compute a stored explanation again and say whether every stated fact still holds."""
+        return self._stub.ReplayExplanation(ReplayExplanationRequest(name=name), timeout=self._timeout)
+
+    def erase_user(self, user_id: str, *, reason: str = "") -> EraseUserResponse:
+        """Erase all that is stored about a user; the reason stays in the audit log, so it must not name the user."""
+        return self._stub.EraseUser(EraseUserRequest(user_id=user_id, reason=reason), timeout=self._timeout)
+
+    def record_interactions(self, user_id: str, items: Sequence[str]) -> int:
+        """Store that a user had these items just now, in this order; how many were new."""
+        interactions = [RecordInteractionsRequest.Interaction(user_id=user_id, item=item) for item in items]
+        request = RecordInteractionsRequest(interactions=interactions)
+        return self._stub.RecordInteractions(request, timeout=self._timeout).recorded
 
     def close(self) -> None:
         """Close the channel; calls under way fail."""

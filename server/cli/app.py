@@ -12,7 +12,7 @@ import typer
 
 from explainer.errors import ExplainerError
 from recommender.errors import RecommenderError
-from server.cli import ask, audit, db, model, serving
+from server.cli import ask, audit, db, evaluate, histories, model, serving
 from server.cli.failure import CommandError
 from server.config import ConfigError
 from server.errors import RequestError
@@ -36,7 +36,10 @@ app.command("train")(model.train)
 app.command("import")(model.import_)
 app.command("recommend")(ask.recommend)
 app.command("explain")(ask.explain)
+app.command("what-if")(ask.what_if)
+app.command("evaluate")(evaluate.evaluate_)
 app.command("serve")(serving.serve)
+app.command("load-histories")(histories.load_histories)
 app.add_typer(db.app, name="db")
 app.add_typer(audit.app, name="audit")
 

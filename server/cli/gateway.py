@@ -9,16 +9,26 @@ import grpc
 
 import storage
 from becausal.client import Client
+from becausal.v1.explanation_pb2 import ExplainOptions
 from recommender import Recommender, load_bundle
 from server.application import Application, Patience
+from server.bundles import Bundles
 from server.cli.failure import CommandError
-from server.rpc.messages import explanation_message, recommendation_message, settings_from
+from server.records import Records
+from server.rpc.messages import (
+    explanation_message,
+    intervention_from,
+    recommendation_message,
+    settings_from,
+    what_if_message,
+)
+from server.what_if import Edit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from becausal.v1.explanation_pb2 import ExplainOptions, Explanation
-    from becausal.v1.explanation_service_pb2 import RecommendResponse
+    from becausal.v1.explanation_pb2 import Explanation
+    from becausal.v1.explanation_service_pb2 import RecommendResponse, WhatIfResponse
     from server.config import Config
 
 
@@ -33,6 +43,18 @@ class Gateway(Protocol):
         self, history: Sequence[str], *, item: str = "", user_id: str = "", options: ExplainOptions | None = None
     ) -> Explanation:
         """Why one of them."""
+        ...
+
+    def what_if(
+        self,
+        history: Sequence[str],
+        *,
+        remove: Sequence[int] = (),
+        add: Sequence[str] = (),
+        intervention: ExplainOptions.Intervention.ValueType = ExplainOptions.INTERVENTION_UNSPECIFIED,
+        k: int | None = None,
+    ) -> WhatIfResponse:
+        """How the recommendations change when the history is edited."""
         ...
 
 
@@ -53,10 +75,25 @@ class InProcess:
     ) -> Explanation:
         """Why one of them."""
         settings = settings_from(options, self._defaults) if options is not None else self._defaults
+        if not history and user_id and self._application.keeps:
+            history = self._application.keeping.history(user_id)
         record = self._application.explain(history, item or None, settings, user_id, Patience())
         if self._stores:
             self._application.store([record])
         return explanation_message(record, stored=self._stores)
+
+    def what_if(
+        self,
+        history: Sequence[str],
+        *,
+        remove: Sequence[int] = (),
+        add: Sequence[str] = (),
+        intervention: ExplainOptions.Intervention.ValueType = ExplainOptions.INTERVENTION_UNSPECIFIED,
+        k: int | None = None,
+    ) -> WhatIfResponse:
+        """How the recommendations change when the history is edited."""
+        edit = Edit(history, remove, add, intervention_from(intervention, self._defaults.intervention, "intervention"))
+        return what_if_message(self._application.what_if(edit, 10 if k is None else k))
 
 
 @contextmanager
@@ -89,4 +126,6 @@ def _in_process(config: Config, *, store: bool) -> Iterator[Gateway]:
         return
     storage.check(config.database_url)
     with storage.Database(config.database_url) as database:
-        yield InProcess(Application(recommender, config, storage.ExplanationRepository(database)), config, stores=True)
+        Bundles.of(config).keep_if_possible(config.bundle, recommender.version)
+        with Records(database, config.audit) as records:
+            yield InProcess(Application(recommender, config, records.explanations, records), config, stores=True)

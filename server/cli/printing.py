@@ -16,17 +16,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from becausal.v1.explanation_service_pb2 import ListExplanationsResponse, RecommendResponse
-
-_RELATION_WORDS = {
-    pb.Cause.CAUSE: "a cause in the attention graph",
-    pb.Cause.POSSIBLE_CAUSE: "a possible cause in the attention graph",
-    pb.Cause.HIDDEN_COMMON_CAUSE: "connected only through something hidden",
-    pb.Cause.NOT_A_CAUSE: "connected, but not as a cause",
-    pb.Cause.SELECTION: "connected by selection",
-    pb.Cause.INDIRECT: "connected indirectly",
-    pb.Cause.NOT_CONNECTED: "not connected in the attention graph",
-}
+    from becausal.v1.explanation_service_pb2 import ListExplanationsResponse, RecommendResponse, WhatIfResponse
 
 
 def print_json(message: Message) -> None:
@@ -41,6 +31,22 @@ def print_recommendation(response: RecommendResponse) -> None:
     console.print(_ranked_table(response.items))
     _print_left_out(console, response.unknown_items, response.truncated)
     console.print(Text(f"Model {response.model_version}", style="dim"))
+
+
+def print_what_if(response: WhatIfResponse) -> None:
+    """What moved, what appeared and what vanished."""
+    console = _console()
+    table = Table(box=None, pad_edge=False)
+    for column in ("before", "after"):
+        table.add_column(column, justify="right")
+    table.add_column("item")
+    table.add_column("title")
+    for moved in response.movements:
+        before = str(moved.rank_before) if moved.HasField("rank_before") else "-"
+        after = str(moved.rank_after) if moved.HasField("rank_after") else "-"
+        table.add_row(before, after, Text(moved.item), Text(moved.title))
+    console.print(table)
+    _print_left_out(console, response.unknown_items, 0)
 
 
 def print_explanations(response: ListExplanationsResponse) -> None:
@@ -69,6 +75,7 @@ def print_explanation(explanation: pb.Explanation) -> None:
     )
     facts = {
         "Method": f"{pb.ExplainOptions.Intervention.Name(explanation.intervention)}, {_certificate(explanation)}",
+        "Holds": _robustness(explanation),
         "Graphs": edges,
         "History": f"{len(explanation.history)} items seen by the model",
         "Model": explanation.model_version,
@@ -91,13 +98,14 @@ def explanation_lines(explanation: pb.Explanation) -> list[Text]:
         lines.append(
             Text(
                 f"   - without {_named(cause)}: rank {effect.rank}, score {target.score + effect.score:.3f} "
-                f"({effect.score:+.3f}); {_RELATION_WORDS[cause.relation]}"
+                f"({effect.score:+.3f}); {cause.relation_text}"
             )
         )
     if explanation.status == pb.Explanation.EXPLAINED:
         lines.append(_replacement_line(explanation))
     else:
-        lines.append(Text(f"   {status_name(explanation)}: {_certificate(explanation)}"))
+        because = f"; {_obstacle(explanation)}" if explanation.HasField("standing") else ""
+        lines.append(Text(f"   {status_name(explanation)}: {_certificate(explanation)}{because}"))
     return lines
 
 
@@ -116,16 +124,44 @@ def _replacement_line(explanation: pb.Explanation) -> Text:
     )
 
 
+def _robustness(explanation: pb.Explanation) -> str:
+    if not explanation.HasField("robustness"):
+        return ""
+    robustness = explanation.robustness
+    others = [
+        pb.ExplainOptions.Intervention.Name(kind) for kind in robustness.moves_under if kind != explanation.intervention
+    ]
+    alone = "alone they keep it there" if len(explanation.causes) > 1 else "alone it keeps it there"
+    parts = [
+        f"also under {', '.join(others)}" if others else "under no other intervention",
+        alone
+        if robustness.sufficient
+        else f"from the causes alone it would stand at rank {robustness.rank_from_causes_alone}",
+    ]
+    if explanation.position_sensitive:
+        parts.append("the item moves by a mere shift of positions as well")
+    return "; ".join(parts)
+
+
+def _obstacle(explanation: pb.Explanation) -> str:
+    standing = explanation.standing
+    if standing.obstacle == pb.Standing.STANDS_WITHOUT_HISTORY:
+        return f"it stands at rank {standing.rank_without_history} even without any history"
+    if standing.obstacle == pb.Standing.MANY_SMALL_EFFECTS:
+        needed = f"about {standing.items_needed} items" if standing.HasField("items_needed") else "more than all items"
+        return f"many items hold it there with small effects, {needed} would be needed"
+    if standing.obstacle == pb.Standing.NO_RIVALS:
+        return "there are no more candidates than places in the list"
+    return "single effects would be enough, but other items step in"
+
+
 def _certificate(explanation: pb.Explanation) -> str:
     certificate = explanation.certificate
     if explanation.status == pb.Explanation.EXPLAINED:
-        smaller = (
-            ""
-            if certificate.exhaustive_below == 1
-            else f"no set of fewer than {certificate.exhaustive_below} items does, "
-        )
-        others = f", {certificate.alternatives} others of this size found" if certificate.alternatives else ""
-        return f"{smaller}{certificate.sets_tried} sets tried{others}"
+        kind = pb.Certificate.Kind.Name(certificate.kind).lower().replace("_", " ")
+        known = "" if certificate.exhausted else " found"
+        more = f", {certificate.alternatives} more of this size{known}" if certificate.alternatives else ""
+        return f"{kind} set, {certificate.sets_tried} sets tried{more}"
     if certificate.exhaustive_below > certificate.max_size:
         return (
             f"no set of up to {certificate.max_size} items takes it from its place, {certificate.sets_tried} sets tried"

@@ -58,6 +58,14 @@ TABLE: Mapping[type[Exception], Answer] = {
     recommender_errors.UnknownItemError: Answer(_INVALID, reasons.ITEM_NOT_IN_CATALOGUE, "item"),
     recommender_errors.InterventionError: Answer(_INVALID, reasons.INVALID_FIELD, "options.intervention"),
     storage_errors.InvalidFilterError: Answer(_INVALID, reasons.INVALID_FILTER, "filter"),
+    storage_errors.LegalHoldError: Answer(grpc.StatusCode.FAILED_PRECONDITION, reasons.LEGAL_HOLD),
+    storage_errors.NotInLogError: Answer(grpc.StatusCode.NOT_FOUND, reasons.NOT_IN_LOG),
+    storage_errors.NoCheckpointError: Answer(grpc.StatusCode.FAILED_PRECONDITION, reasons.NO_CHECKPOINT),
+    storage_errors.LogDamagedError: Answer(
+        grpc.StatusCode.DATA_LOSS,
+        reasons.LOG_DAMAGED,
+        text="The audit log was changed behind its checkpoint, so nothing can be proved; tell the operator.",
+    ),
     storage_errors.DatabaseUnavailableError: Answer(
         grpc.StatusCode.UNAVAILABLE,
         reasons.DATABASE_UNAVAILABLE,
@@ -82,6 +90,11 @@ def status_of(error: Exception) -> status_pb2.Status:
     if answer.code is _INVALID:
         violation = error_details_pb2.BadRequest.FieldViolation(field=_field(error, answer), description=text)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if answer.code is grpc.StatusCode.FAILED_PRECONDITION:
+        unmet = error_details_pb2.PreconditionFailure.Violation(
+            type=reasons.ErrorReason.Name(answer.reason), description=text
+        )
+        details.append(error_details_pb2.PreconditionFailure(violations=[unmet]))
     return _status(answer.code, text, *details)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
         Explanation,
         HeadGraph,
         RankedItem,
+        Robustness,
+        Standing,
     )
     from server.application import Recommendation
+    from server.what_if import WhatIf
     from storage import ExplanationRecord
 
 NAME_PREFIX = "explanations/"
@@ -37,6 +41,22 @@ def recommendation_message(recommendation: Recommendation) -> service_pb.Recomme
     )
 
 
+def what_if_message(answer: WhatIf) -> service_pb.WhatIfResponse:
+    """Two lists and what moved between them."""
+    return service_pb.WhatIfResponse(
+        before=[_ranked(item) for item in answer.before],
+        after=[_ranked(item) for item in answer.after],
+        movements=[
+            service_pb.WhatIfResponse.Movement(
+                item=moved.item, title=moved.title, rank_before=moved.rank_before, rank_after=moved.rank_after
+            )
+            for moved in answer.movements
+        ],
+        model_version=answer.model_version,
+        unknown_items=answer.unknown_items,
+    )
+
+
 def explanation_message(record: ExplanationRecord, *, stored: bool = True, full: bool = True) -> pb.Explanation:
     """An explanation; one that was not stored has no name, id or time."""
     explanation = record.explanation
@@ -44,13 +64,14 @@ def explanation_message(record: ExplanationRecord, *, stored: bool = True, full:
         user_id=record.user_id,
         model_version=explanation.model_version,
         history=explanation.history,
+        history_titles=explanation.titles,
         older_history=record.older_history,
         unknown_items=record.unknown_items,
         target=_ranked(explanation.target),
         status=pb.Explanation.Status.Value(explanation.status.value),
         causes=[_cause(cause) for cause in explanation.causes],
         effects=[_effect(effect) for effect in explanation.effects],
-        intervention=pb.ExplainOptions.Intervention.Value(explanation.settings.intervention.value),
+        intervention=_intervention(explanation.settings.intervention),
         counterfactual=_counterfactual(explanation.counterfactual),
         holds_when_deleted=explanation.holds_when_deleted,
         position_sensitive=explanation.position_sensitive,
@@ -59,6 +80,12 @@ def explanation_message(record: ExplanationRecord, *, stored: bool = True, full:
         options=_options(explanation.settings),
         cost=_cost(explanation),
         reason=explanation.reason,
+        reason_html=html.escape(explanation.reason),
+        reason_withheld=explanation.reason_withheld,
+        alternatives=[pb.PositionSet(positions=removal) for removal in explanation.alternatives],
+        common=explanation.common,
+        robustness=_robustness(explanation.robustness),
+        standing=_standing(explanation.standing),
         digests=dict(explanation.digests),
     )
     if stored:
@@ -67,9 +94,11 @@ def explanation_message(record: ExplanationRecord, *, stored: bool = True, full:
         message.create_time.FromDatetime(record.create_time)
     if not full:
         message.ClearField("history")
+        message.ClearField("history_titles")
         message.ClearField("older_history")
         message.ClearField("effects")
         message.ClearField("graphs")
+        message.ClearField("alternatives")
         message.ClearField("options")
         message.ClearField("cost")
         message.ClearField("digests")
@@ -84,15 +113,23 @@ def settings_from(options: pb.ExplainOptions, defaults: Settings) -> Settings:
         InvalidParameterError: a setting is out of its range.
     """
     given: dict[str, Any] = {field.name: value for field, value in options.ListFields()}
-    given.pop("intervention", None)
-    if options.intervention != pb.ExplainOptions.INTERVENTION_UNSPECIFIED:
-        if options.intervention not in pb.ExplainOptions.Intervention.values():
-            raise InvalidFieldError(
-                "options.intervention",
-                f"options.intervention is {options.intervention}; give one of the enum's values.",
-            )
-        given["intervention"] = Intervention(pb.ExplainOptions.Intervention.Name(options.intervention))
+    given["intervention"] = intervention_from(options.intervention, defaults.intervention, "options.intervention")
     return replace(defaults, **given)
+
+
+def intervention_from(
+    value: pb.ExplainOptions.Intervention.ValueType, default: Intervention, field: str
+) -> Intervention:
+    """The intervention that a request asks for, or the default.
+
+    Raises:
+        InvalidFieldError: it is not one of the protocol's.
+    """
+    if value == pb.ExplainOptions.INTERVENTION_UNSPECIFIED:
+        return default
+    if value not in pb.ExplainOptions.Intervention.values():
+        raise InvalidFieldError(field, f"{field} is {value}; give one of the enum's values.")
+    return Intervention(pb.ExplainOptions.Intervention.Name(value))
 
 
 def id_from(name: str) -> UUID:
@@ -125,6 +162,7 @@ def _cause(cause: Cause) -> pb.Cause:
         position=cause.position,
         effect=_effect(cause.effect),
         relation=pb.Cause.Relation.Value(cause.relation.value),
+        relation_text=cause.relation_text,
         relation_by_head=[pb.Cause.Relation.Value(relation.value) for relation in cause.relation_by_head],
     )
 
@@ -147,7 +185,41 @@ def _certificate(certificate: Certificate) -> pb.Certificate:
         sets_tried=certificate.sets_tried,
         alternatives=certificate.alternatives,
         max_size=certificate.max_size,
+        kind=_kind(certificate),
+        exhausted=certificate.exhausted,
     )
+
+
+def _kind(certificate: Certificate) -> pb.Certificate.Kind.ValueType:
+    if certificate.kind is None:
+        return pb.Certificate.KIND_UNSPECIFIED
+    return pb.Certificate.Kind.Value(certificate.kind.value)
+
+
+def _robustness(robustness: Robustness | None) -> pb.Robustness | None:
+    if robustness is None:
+        return None
+    return pb.Robustness(
+        moves_under=[_intervention(intervention) for intervention in robustness.moves_under],
+        stability=robustness.stability,
+        effect=robustness.effect,
+        sufficient=robustness.sufficient,
+        rank_from_causes_alone=robustness.rank_from_causes_alone,
+    )
+
+
+def _standing(standing: Standing | None) -> pb.Standing | None:
+    if standing is None:
+        return None
+    return pb.Standing(
+        obstacle=pb.Standing.Obstacle.Value(standing.obstacle.value),
+        rank_without_history=standing.rank_without_history,
+        items_needed=standing.items_needed,
+    )
+
+
+def _intervention(intervention: Intervention) -> pb.ExplainOptions.Intervention.ValueType:
+    return pb.ExplainOptions.Intervention.Value(intervention.value)
 
 
 def _graph(graph: HeadGraph) -> pb.Graph:
@@ -157,22 +229,42 @@ def _graph(graph: HeadGraph) -> pb.Graph:
             target=edge.target,
             mark_at_source=pb.Edge.Mark.Value(edge.mark_at_source.name),
             mark_at_target=pb.Edge.Mark.Value(edge.mark_at_target.name),
+            support=edge.support,
+            support_at_source=edge.support_of_marks[0],
+            support_at_target=edge.support_of_marks[1],
         )
         for edge in graph.edges
     ]
-    return pb.Graph(head=graph.head, radius=graph.radius, complete=graph.complete, edges=edges)
+    return pb.Graph(
+        head=graph.head,
+        radius=graph.radius,
+        complete=graph.complete,
+        tests=graph.tests,
+        cutoff=graph.cutoff,
+        ambiguous=graph.ambiguous,
+        contested=graph.contested,
+        stopped=pb.Graph.Stop.Value(graph.stopped.value),
+        legal=graph.legal,
+        edges=edges,
+    )
 
 
 def _options(settings: Settings) -> pb.ExplainOptions:
     return pb.ExplainOptions(
-        intervention=pb.ExplainOptions.Intervention.Value(settings.intervention.value),
+        intervention=_intervention(settings.intervention),
         top_k=settings.top_k,
         max_size=settings.max_size,
         max_rows=settings.max_rows,
         alpha=settings.alpha,
         n_samples=settings.n_samples,
         max_radius=settings.max_radius,
+        max_tests=settings.max_tests,
         temporal=settings.temporal,
+        exhaust=settings.exhaust,
+        language_code=settings.language_code,
+        verb=settings.verb,
+        min_effect=settings.min_effect,
+        min_stability=settings.min_stability,
     )
 
 

@@ -10,27 +10,31 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from becausal.v1 import explanation_service_pb2
+from becausal.v1 import audit_service_pb2, explanation_service_pb2
+from becausal.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from becausal.v1.explanation_service_pb2_grpc import add_ExplanationServiceServicer_to_server
 from server.config import ConfigError
 from server.rpc.interceptor import ErrorInterceptor
 
 if TYPE_CHECKING:
     from server.config import Config
+    from server.rpc.audit_service import AuditService
     from server.rpc.service import ExplanationService
 
 logger = logging.getLogger(__name__)
 
 EXPLANATION_SERVICE = explanation_service_pb2.DESCRIPTOR.services_by_name["ExplanationService"].full_name
-SERVICES = ("", EXPLANATION_SERVICE)
+AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
+SERVICES = ("", EXPLANATION_SERVICE, AUDIT_SERVICE)
 """Names that the health service answers for; "" stands for the whole server."""
 
 
 class RpcServer:
     """Starts, says that it serves, and stops without failing a call under way."""
 
-    def __init__(self, service: ExplanationService, config: Config) -> None:
+    def __init__(self, service: ExplanationService, config: Config, audit: AuditService) -> None:
         self._service = service
+        self._audit = audit
         self._config = config
         self._health = health.aio.HealthServicer()
         # Port sharing is on by default in gRPC: a second server on the same port would take half the calls in silence.
@@ -44,9 +48,10 @@ class RpcServer:
             ConfigError: the address cannot be bound.
         """
         add_ExplanationServiceServicer_to_server(self._service, self._server)
+        add_AuditServiceServicer_to_server(self._audit, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._config.reflection:
-            names = (EXPLANATION_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (EXPLANATION_SERVICE, AUDIT_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         try:
             self.port = self._server.add_insecure_port(self._config.address)
@@ -63,3 +68,4 @@ class RpcServer:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._config.drain_seconds)
         await asyncio.to_thread(self._service.close)
+        await asyncio.to_thread(self._audit.close)

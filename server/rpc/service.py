@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from becausal.v1 import explanation_service_pb2 as pb
-from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceServicer
 from server.application import Patience
-from server.rpc.messages import explanation_message, id_from, recommendation_message, settings_from
+from server.pages import parse_filter
+from server.rpc.keeping_calls import KeepingCalls, run
+from server.rpc.messages import (
+    explanation_message,
+    id_from,
+    intervention_from,
+    recommendation_message,
+    settings_from,
+    what_if_message,
+)
+from server.what_if import Edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,38 +37,33 @@ Result = TypeVar("Result")
 
 DEFAULT_RECOMMENDED = 10
 DEFAULT_EXPLAINED = 5
-STORAGE_THREADS = 4
 PATIENCE_SHARE = 0.9
 """Share of the caller's deadline that computing may use; the rest is for storing and the way back."""
 
 
-class ExplanationService(ExplanationServiceServicer):
-    """Serves one application.
-
-    The model computes on one thread (more only share its cores); storing and reading have their own, so that a slow
-    database never keeps the model waiting.
-    """
+class ExplanationService(KeepingCalls):
+    """Serves one application."""
 
     def __init__(self, application: Application, config: Config) -> None:
-        self._application = application
+        super().__init__(application)
         self._config = config
         self._defaults = config.explain.settings()
-        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._storage_threads = ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="storage")
 
     async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:  # noqa: ARG002, N802
         """Rank the catalogue for a history."""
         k = request.k if request.HasField("k") else DEFAULT_RECOMMENDED
-        recommendation = await _run(self._model_thread, lambda: self._application.recommend(request.history, k))
+        history = await self._history(request.history, request.user_id)
+        recommendation = await run(self._model_thread, lambda: self._application.recommend(history, k))
         return recommendation_message(recommendation)
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> Explanation:  # noqa: N802
         """Explain one recommendation and store the answer before giving it."""
         settings = settings_from(request.options, self._defaults)
+        history = await self._history(request.history, request.user_id)
         record = await self._compute(
             context,
             lambda patience: self._application.explain(
-                request.history, request.item or None, settings, request.user_id, patience
+                history, request.item or None, settings, request.user_id, patience
             ),
         )
         await self._store([record])
@@ -72,11 +75,10 @@ class ExplanationService(ExplanationServiceServicer):
         """Explain each of the k best and store all answers before giving them."""
         k = request.k if request.HasField("k") else DEFAULT_EXPLAINED
         settings = settings_from(request.options, self._defaults)
+        history = await self._history(request.history, request.user_id)
         records = await self._compute(
             context,
-            lambda patience: self._application.recommend_and_explain(
-                request.history, k, settings, request.user_id, patience
-            ),
+            lambda patience: self._application.recommend_and_explain(history, k, settings, request.user_id, patience),
         )
         await self._store(records)
         return pb.RecommendAndExplainResponse(
@@ -84,19 +86,26 @@ class ExplanationService(ExplanationServiceServicer):
             model_version=records[0].explanation.model_version if records else "",
         )
 
-    async def GetExplanation(self, request: pb.GetExplanationRequest, context: Context) -> Explanation:  # noqa: ARG002, N802
+    async def WhatIf(self, request: pb.WhatIfRequest, context: Context) -> pb.WhatIfResponse:  # noqa: ARG002, N802
+        """Edit a history and say how the recommendations change."""
+        k = request.k if request.HasField("k") else DEFAULT_RECOMMENDED
+        intervention = intervention_from(request.intervention, self._defaults.intervention, "intervention")
+        edit = Edit(request.history, request.remove, request.add, intervention)
+        return what_if_message(await run(self._model_thread, lambda: self._application.what_if(edit, k)))
+
+    async def GetExplanation(self, request: pb.GetExplanationRequest, context: Context) -> Explanation:  # noqa: N802
         """Give a stored explanation."""
         explanation_id = id_from(request.name)
-        record = await _run(self._storage_threads, lambda: self._application.get(explanation_id))
+        await self._note(context, "get", request.name)
+        record = await run(self._storage_threads, lambda: self._application.get(explanation_id))
         return explanation_message(record, full=request.view != pb.EXPLANATION_VIEW_BASIC)
 
     async def ListExplanations(  # noqa: N802
-        self,
-        request: pb.ListExplanationsRequest,
-        context: Context,  # noqa: ARG002
+        self, request: pb.ListExplanationsRequest, context: Context
     ) -> pb.ListExplanationsResponse:
         """List stored explanations, newest first."""
-        page = await _run(
+        await self._note(context, "list", request.filter, parse_filter(request.filter).user_id)
+        page = await run(
             self._storage_threads,
             lambda: self._application.list(request.page_size, request.page_token, request.filter),
         )
@@ -106,11 +115,6 @@ class ExplanationService(ExplanationServiceServicer):
             next_page_token=page.next_page_token,
         )
 
-    def close(self) -> None:
-        """Wait for what the threads are doing, then let them go."""
-        self._model_thread.shutdown()
-        self._storage_threads.shutdown()
-
     async def _compute(self, context: Context, work: Callable[[Patience], Result]) -> Result:
         """Run work on the model's thread until the caller's deadline; a caller that goes away stops it."""
         gone = threading.Event()
@@ -119,15 +123,14 @@ class ExplanationService(ExplanationServiceServicer):
         seconds = longest if remaining is None else min(longest, remaining)
         patience = Patience(time.monotonic() + PATIENCE_SHARE * seconds, gone.is_set)
         try:
-            return await _run(self._model_thread, lambda: work(patience))
+            return await run(self._model_thread, lambda: work(patience))
         finally:
             # A cancelled call leaves the thread running: the flag ends it at the next batch.
             gone.set()
 
     async def _store(self, records: list[ExplanationRecord]) -> None:
         # Shielded: a caller that goes away now must not leave a connection in the middle of a transaction.
-        await asyncio.shield(_run(self._storage_threads, lambda: self._application.store(records)))
+        await asyncio.shield(self._stored(records))
 
-
-async def _run(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
+    async def _stored(self, records: list[ExplanationRecord]) -> None:
+        await asyncio.wrap_future(await run(self._storage_threads, lambda: self._application.submit(records)))

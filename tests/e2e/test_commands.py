@@ -96,6 +96,32 @@ def test_every_intervention_can_be_asked_for(becausal: Becausal, demo_bundle: Pa
     assert ran.json["intervention"] == intervention
 
 
+def test_explain_draws_the_graph_into_a_file_and_into_the_terminal(
+    becausal: Becausal, demo_bundle: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "graph.svg"
+    becausal("explain", "--bundle", demo_bundle, "--history", HISTORY, "--graph", file)
+    printed = becausal("explain", "--bundle", demo_bundle, "--history", HISTORY, "--graph", "-", "--head", 1).out
+
+    assert file.read_text().startswith("<svg")
+    assert "Star Wars" in file.read_text()
+    assert "Edges of " in printed
+    one_sentence(becausal("explain", "--bundle", demo_bundle, "--history", HISTORY, "--graph", file, "--head", 9))
+    one_sentence(
+        becausal("explain", "--bundle", demo_bundle, "--history", HISTORY, "--graph", tmp_path / "no" / "file")
+    )
+
+
+def test_what_if_prints_what_moves(becausal: Becausal, demo_bundle: Path) -> None:
+    arguments = ("what-if", "--bundle", demo_bundle, "--history", HISTORY, "--remove", "0,3", "--add", "100", "--k", 3)
+    answer = becausal(*arguments, "--json").json
+
+    assert len(answer["before"]) == len(answer["after"]) == 3
+    assert answer["movements"][0]["title"] in becausal(*arguments).out
+    one_sentence(becausal("what-if", "--bundle", demo_bundle, "--history", HISTORY, "--remove", "x"))
+    one_sentence(becausal("what-if", "--bundle", demo_bundle, "--history", HISTORY, "--remove", "99"))
+
+
 def test_a_negative_answer_is_printed_and_is_no_failure(becausal: Becausal, demo_bundle: Path) -> None:
     ran = becausal("explain", "--bundle", demo_bundle, "--history", "50")
 

@@ -24,13 +24,13 @@ def test_defaults_need_no_file() -> None:
 
 
 def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = written(tmp_path, 'verb = "file"\naddress = "file:1"\nbundle = "file"\n[limits]\nhistory = 7\n')
+    file = written(tmp_path, 'drain_seconds = 3\naddress = "file:1"\nbundle = "file"\n[limits]\nhistory = 7\n')
     monkeypatch.setenv("BECAUSAL_ADDRESS", "environment:1")
     monkeypatch.setenv("BECAUSAL_BUNDLE", "environment")
 
     config = load_config(file, {"bundle": Path("flag"), "database_url": None})
 
-    assert (config.verb, config.address, config.bundle) == ("file", "environment:1", Path("flag"))
+    assert (config.drain_seconds, config.address, config.bundle) == (3, "environment:1", Path("flag"))
     assert (config.limits.history, config.limits.recommended) == (7, 100)
 
 

@@ -138,6 +138,7 @@ class TestQueries:
         assert [statement.split()[:3] for statement in statements] == [
             ["INSERT", "INTO", "explanations"],
             ["INSERT", "INTO", "explanation_causes"],
+            ["INSERT", "INTO", "log_entries"],
         ]
 
     def test_reading_takes_one(self, explanations: storage.ExplanationRepository, query_counter: Counter) -> None:

@@ -48,6 +48,14 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The caller went away before the answer; nothing was stored. CANCELLED."""
     INTERNAL: _ErrorReason.ValueType  # 12
     """A fault of the server; its log has the details. INTERNAL."""
+    LEGAL_HOLD: _ErrorReason.ValueType  # 13
+    """A legal hold keeps the user's records from being erased. FAILED_PRECONDITION, with the violation."""
+    NOT_IN_LOG: _ErrorReason.ValueType  # 14
+    """The audit log has no such entry or state. NOT_FOUND."""
+    NO_CHECKPOINT: _ErrorReason.ValueType  # 15
+    """The audit log is not signed, or empty. FAILED_PRECONDITION."""
+    LOG_DAMAGED: _ErrorReason.ValueType  # 16
+    """The audit log was changed behind its checkpoint. DATA_LOSS."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo.reason is the value's name; ErrorInfo.domain is "becausal"."""
@@ -78,4 +86,12 @@ CALLER_GONE: ErrorReason.ValueType  # 11
 """The caller went away before the answer; nothing was stored. CANCELLED."""
 INTERNAL: ErrorReason.ValueType  # 12
 """A fault of the server; its log has the details. INTERNAL."""
+LEGAL_HOLD: ErrorReason.ValueType  # 13
+"""A legal hold keeps the user's records from being erased. FAILED_PRECONDITION, with the violation."""
+NOT_IN_LOG: ErrorReason.ValueType  # 14
+"""The audit log has no such entry or state. NOT_FOUND."""
+NO_CHECKPOINT: ErrorReason.ValueType  # 15
+"""The audit log is not signed, or empty. FAILED_PRECONDITION."""
+LOG_DAMAGED: ErrorReason.ValueType  # 16
+"""The audit log was changed behind its checkpoint. DATA_LOSS."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

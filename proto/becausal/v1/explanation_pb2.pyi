@@ -133,6 +133,7 @@ class Cause(google.protobuf.message.Message):
     EFFECT_FIELD_NUMBER: builtins.int
     RELATION_FIELD_NUMBER: builtins.int
     RELATION_BY_HEAD_FIELD_NUMBER: builtins.int
+    RELATION_TEXT_FIELD_NUMBER: builtins.int
     item: builtins.str
     """The item's token."""
     title: builtins.str
@@ -141,6 +142,8 @@ class Cause(google.protobuf.message.Message):
     """Position in Explanation.history, counted from 0."""
     relation: Global___Cause.Relation.ValueType
     """The strongest relation over the heads, in the order of the enum."""
+    relation_text: builtins.str
+    """The strongest relation in words, in the reason's language, for products that want to show it."""
     @property
     def effect(self) -> Global___Effect:
         """What removing this item alone does."""
@@ -158,9 +161,10 @@ class Cause(google.protobuf.message.Message):
         effect: Global___Effect | None = ...,
         relation: Global___Cause.Relation.ValueType = ...,
         relation_by_head: collections.abc.Iterable[Global___Cause.Relation.ValueType] | None = ...,
+        relation_text: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["effect", b"effect"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["effect", b"effect", "item", b"item", "position", b"position", "relation", b"relation", "relation_by_head", b"relation_by_head", "title", b"title"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["effect", b"effect", "item", b"item", "position", b"position", "relation", b"relation", "relation_by_head", b"relation_by_head", "relation_text", b"relation_text", "title", b"title"]) -> None: ...
 
 Global___Cause: typing_extensions.TypeAlias = Cause
 
@@ -209,10 +213,39 @@ class Certificate(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    class _Kind:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Certificate._Kind.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Certificate._Kind.ValueType  # 0
+        """There is no set."""
+        MINIMUM: Certificate._Kind.ValueType  # 1
+        """Every smaller set was tried, and none explains."""
+        IRREDUCIBLE: Certificate._Kind.ValueType  # 2
+        """No part of the set explains; the budget ended before all other smaller sets were tried."""
+        BEST_FOUND: Certificate._Kind.ValueType  # 3
+        """The set explains; the budget ended before its parts were tried."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """How small the returned set is known to be."""
+
+    KIND_UNSPECIFIED: Certificate.Kind.ValueType  # 0
+    """There is no set."""
+    MINIMUM: Certificate.Kind.ValueType  # 1
+    """Every smaller set was tried, and none explains."""
+    IRREDUCIBLE: Certificate.Kind.ValueType  # 2
+    """No part of the set explains; the budget ended before all other smaller sets were tried."""
+    BEST_FOUND: Certificate.Kind.ValueType  # 3
+    """The set explains; the budget ended before its parts were tried."""
+
     EXHAUSTIVE_BELOW_FIELD_NUMBER: builtins.int
     SETS_TRIED_FIELD_NUMBER: builtins.int
     ALTERNATIVES_FIELD_NUMBER: builtins.int
     MAX_SIZE_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    EXHAUSTED_FIELD_NUMBER: builtins.int
     exhaustive_below: builtins.int
     """Every set of fewer items than this was tried on the model, and none explains."""
     sets_tried: builtins.int
@@ -221,6 +254,12 @@ class Certificate(google.protobuf.message.Message):
     """Other sets of the same size that were found to explain as well."""
     max_size: builtins.int
     """No larger set was to be tried."""
+    kind: Global___Certificate.Kind.ValueType
+    """How small the returned set is known to be."""
+    exhausted: builtins.bool
+    """Whether all sets of the returned size were tried, so that there are no other alternatives; without a set, whether
+    all sets up to max_size were.
+    """
     def __init__(
         self,
         *,
@@ -228,10 +267,130 @@ class Certificate(google.protobuf.message.Message):
         sets_tried: builtins.int = ...,
         alternatives: builtins.int = ...,
         max_size: builtins.int = ...,
+        kind: Global___Certificate.Kind.ValueType = ...,
+        exhausted: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["alternatives", b"alternatives", "exhaustive_below", b"exhaustive_below", "max_size", b"max_size", "sets_tried", b"sets_tried"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alternatives", b"alternatives", "exhausted", b"exhausted", "exhaustive_below", b"exhaustive_below", "kind", b"kind", "max_size", b"max_size", "sets_tried", b"sets_tried"]) -> None: ...
 
 Global___Certificate: typing_extensions.TypeAlias = Certificate
+
+@typing.final
+class PositionSet(google.protobuf.message.Message):
+    """Positions of Explanation.history."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POSITIONS_FIELD_NUMBER: builtins.int
+    @property
+    def positions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Ascending."""
+
+    def __init__(
+        self,
+        *,
+        positions: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["positions", b"positions"]) -> None: ...
+
+Global___PositionSet: typing_extensions.TypeAlias = PositionSet
+
+@typing.final
+class Robustness(google.protobuf.message.Message):
+    """What else holds of the returned set."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MOVES_UNDER_FIELD_NUMBER: builtins.int
+    STABILITY_FIELD_NUMBER: builtins.int
+    EFFECT_FIELD_NUMBER: builtins.int
+    SUFFICIENT_FIELD_NUMBER: builtins.int
+    RANK_FROM_CAUSES_ALONE_FIELD_NUMBER: builtins.int
+    stability: builtins.float
+    """Share of the interventions that the model supports under which it does, 0 to 1."""
+    effect: builtins.float
+    """How far the target's margin over the edge of the list falls when the set is removed, in score units."""
+    sufficient: builtins.bool
+    """Whether the history of the causes alone, all else removed, still puts the target in its place."""
+    rank_from_causes_alone: builtins.int
+    """The target's rank then."""
+    @property
+    def moves_under(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___ExplainOptions.Intervention.ValueType]:
+        """Interventions under which removing the same set takes the target from its place."""
+
+    def __init__(
+        self,
+        *,
+        moves_under: collections.abc.Iterable[Global___ExplainOptions.Intervention.ValueType] | None = ...,
+        stability: builtins.float = ...,
+        effect: builtins.float = ...,
+        sufficient: builtins.bool = ...,
+        rank_from_causes_alone: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["effect", b"effect", "moves_under", b"moves_under", "rank_from_causes_alone", b"rank_from_causes_alone", "stability", b"stability", "sufficient", b"sufficient"]) -> None: ...
+
+Global___Robustness: typing_extensions.TypeAlias = Robustness
+
+@typing.final
+class Standing(google.protobuf.message.Message):
+    """What holds the target in its place when no set was found."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Obstacle:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _ObstacleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Standing._Obstacle.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        OBSTACLE_UNSPECIFIED: Standing._Obstacle.ValueType  # 0
+        """Not set."""
+        STANDS_WITHOUT_HISTORY: Standing._Obstacle.ValueType  # 1
+        """The target keeps its place even without any history: the model recommends it to anybody."""
+        MANY_SMALL_EFFECTS: Standing._Obstacle.ValueType  # 2
+        """Even the max_size largest single effects do not add up to the target's lead."""
+        SUBSTITUTES: Standing._Obstacle.ValueType  # 3
+        """Single effects add up to the target's lead, but together they do less: other items step in."""
+        NO_RIVALS: Standing._Obstacle.ValueType  # 4
+        """There are no more candidates than places in the list, so that nothing can take the target's."""
+
+    class Obstacle(_Obstacle, metaclass=_ObstacleEnumTypeWrapper):
+        """Why no set was found, as far as single effects tell."""
+
+    OBSTACLE_UNSPECIFIED: Standing.Obstacle.ValueType  # 0
+    """Not set."""
+    STANDS_WITHOUT_HISTORY: Standing.Obstacle.ValueType  # 1
+    """The target keeps its place even without any history: the model recommends it to anybody."""
+    MANY_SMALL_EFFECTS: Standing.Obstacle.ValueType  # 2
+    """Even the max_size largest single effects do not add up to the target's lead."""
+    SUBSTITUTES: Standing.Obstacle.ValueType  # 3
+    """Single effects add up to the target's lead, but together they do less: other items step in."""
+    NO_RIVALS: Standing.Obstacle.ValueType  # 4
+    """There are no more candidates than places in the list, so that nothing can take the target's."""
+
+    OBSTACLE_FIELD_NUMBER: builtins.int
+    RANK_WITHOUT_HISTORY_FIELD_NUMBER: builtins.int
+    ITEMS_NEEDED_FIELD_NUMBER: builtins.int
+    obstacle: Global___Standing.Obstacle.ValueType
+    """Why no set was found."""
+    rank_without_history: builtins.int
+    """The target's rank when the whole history is removed; unset for a model that cannot rank nothing."""
+    items_needed: builtins.int
+    """Fewest items whose single effects add up to the target's lead; unset when all together do not."""
+    def __init__(
+        self,
+        *,
+        obstacle: Global___Standing.Obstacle.ValueType = ...,
+        rank_without_history: builtins.int | None = ...,
+        items_needed: builtins.int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_items_needed", b"_items_needed", "_rank_without_history", b"_rank_without_history", "items_needed", b"items_needed", "rank_without_history", b"rank_without_history"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_items_needed", b"_items_needed", "_rank_without_history", b"_rank_without_history", "items_needed", b"items_needed", "obstacle", b"obstacle", "rank_without_history", b"rank_without_history"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_items_needed", b"_items_needed"]) -> typing.Literal["items_needed"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_rank_without_history", b"_rank_without_history"]) -> typing.Literal["rank_without_history"] | None: ...
+
+Global___Standing: typing_extensions.TypeAlias = Standing
 
 @typing.final
 class Edge(google.protobuf.message.Message):
@@ -270,6 +429,9 @@ class Edge(google.protobuf.message.Message):
     TARGET_FIELD_NUMBER: builtins.int
     MARK_AT_SOURCE_FIELD_NUMBER: builtins.int
     MARK_AT_TARGET_FIELD_NUMBER: builtins.int
+    SUPPORT_FIELD_NUMBER: builtins.int
+    SUPPORT_AT_SOURCE_FIELD_NUMBER: builtins.int
+    SUPPORT_AT_TARGET_FIELD_NUMBER: builtins.int
     source: builtins.int
     """The earlier node."""
     target: builtins.int
@@ -278,6 +440,12 @@ class Edge(google.protobuf.message.Message):
     """The mark at the earlier node."""
     mark_at_target: Global___Edge.Mark.ValueType
     """The mark at the later node."""
+    support: builtins.float
+    """Share of the graphs, over all heads and a grid of settings, in which the two nodes are adjacent, 0 to 1."""
+    support_at_source: builtins.float
+    """Share of the same graphs with this mark at the earlier node."""
+    support_at_target: builtins.float
+    """Share of the same graphs with this mark at the later node."""
     def __init__(
         self,
         *,
@@ -285,8 +453,11 @@ class Edge(google.protobuf.message.Message):
         target: builtins.int = ...,
         mark_at_source: Global___Edge.Mark.ValueType = ...,
         mark_at_target: Global___Edge.Mark.ValueType = ...,
+        support: builtins.float = ...,
+        support_at_source: builtins.float = ...,
+        support_at_target: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["mark_at_source", b"mark_at_source", "mark_at_target", b"mark_at_target", "source", b"source", "target", b"target"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["mark_at_source", b"mark_at_source", "mark_at_target", b"mark_at_target", "source", b"source", "support", b"support", "support_at_source", b"support_at_source", "support_at_target", b"support_at_target", "target", b"target"]) -> None: ...
 
 Global___Edge: typing_extensions.TypeAlias = Edge
 
@@ -296,16 +467,73 @@ class Graph(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    class _Stop:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _StopEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Graph._Stop.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        STOP_UNSPECIFIED: Graph._Stop.ValueType  # 0
+        """Not set."""
+        COMPLETE: Graph._Stop.ValueType  # 1
+        """No legal conditioning set was left to try."""
+        MAX_RADIUS: Graph._Stop.ValueType  # 2
+        """max_radius was reached and larger legal sets exist."""
+        SAMPLE_SIZE: Graph._Stop.ValueType  # 3
+        """Larger legal sets exist, but the sample size has no degrees of freedom left for them."""
+        TEST_BUDGET: Graph._Stop.ValueType  # 4
+        """The next radius would have needed more tests than allowed."""
+        TIME_BUDGET: Graph._Stop.ValueType  # 5
+        """Time was up."""
+        CANCELLED: Graph._Stop.ValueType  # 6
+        """The caller went away."""
+
+    class Stop(_Stop, metaclass=_StopEnumTypeWrapper):
+        """Why the search for separating sets ended."""
+
+    STOP_UNSPECIFIED: Graph.Stop.ValueType  # 0
+    """Not set."""
+    COMPLETE: Graph.Stop.ValueType  # 1
+    """No legal conditioning set was left to try."""
+    MAX_RADIUS: Graph.Stop.ValueType  # 2
+    """max_radius was reached and larger legal sets exist."""
+    SAMPLE_SIZE: Graph.Stop.ValueType  # 3
+    """Larger legal sets exist, but the sample size has no degrees of freedom left for them."""
+    TEST_BUDGET: Graph.Stop.ValueType  # 4
+    """The next radius would have needed more tests than allowed."""
+    TIME_BUDGET: Graph.Stop.ValueType  # 5
+    """Time was up."""
+    CANCELLED: Graph.Stop.ValueType  # 6
+    """The caller went away."""
+
     HEAD_FIELD_NUMBER: builtins.int
     RADIUS_FIELD_NUMBER: builtins.int
     COMPLETE_FIELD_NUMBER: builtins.int
     EDGES_FIELD_NUMBER: builtins.int
+    TESTS_FIELD_NUMBER: builtins.int
+    CUTOFF_FIELD_NUMBER: builtins.int
+    AMBIGUOUS_FIELD_NUMBER: builtins.int
+    LEGAL_FIELD_NUMBER: builtins.int
+    CONTESTED_FIELD_NUMBER: builtins.int
+    STOPPED_FIELD_NUMBER: builtins.int
     head: builtins.int
     """The head's number, from 0."""
     radius: builtins.int
     """Largest conditioning-set size that was finished."""
     complete: builtins.bool
     """Whether no legal conditioning set was left to try."""
+    tests: builtins.int
+    """Number of independence tests."""
+    cutoff: builtins.float
+    """Absolute correlation below which two nodes count as independent: what alpha means at this sample size."""
+    ambiguous: builtins.int
+    """Unshielded triples that are neither collider nor non-collider, since the separating sets are split in halves."""
+    legal: builtins.bool
+    """Whether the marks are those of a Markov equivalence class of maximal ancestral graphs; unset if not checked."""
+    contested: builtins.int
+    """Edge ends that the orientation rules wanted to be both arrowhead and tail; such ends stay circles."""
+    stopped: Global___Graph.Stop.ValueType
+    """Why the search for separating sets ended."""
     @property
     def edges(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Edge]:
         """The edges, by source, then target."""
@@ -317,8 +545,16 @@ class Graph(google.protobuf.message.Message):
         radius: builtins.int = ...,
         complete: builtins.bool = ...,
         edges: collections.abc.Iterable[Global___Edge] | None = ...,
+        tests: builtins.int = ...,
+        cutoff: builtins.float = ...,
+        ambiguous: builtins.int = ...,
+        legal: builtins.bool | None = ...,
+        contested: builtins.int = ...,
+        stopped: Global___Graph.Stop.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["complete", b"complete", "edges", b"edges", "head", b"head", "radius", b"radius"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_legal", b"_legal", "legal", b"legal"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_legal", b"_legal", "ambiguous", b"ambiguous", "complete", b"complete", "contested", b"contested", "cutoff", b"cutoff", "edges", b"edges", "head", b"head", "legal", b"legal", "radius", b"radius", "stopped", b"stopped", "tests", b"tests"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_legal", b"_legal"]) -> typing.Literal["legal"] | None: ...
 
 Global___Graph: typing_extensions.TypeAlias = Graph
 
@@ -367,6 +603,12 @@ class ExplainOptions(google.protobuf.message.Message):
     N_SAMPLES_FIELD_NUMBER: builtins.int
     MAX_RADIUS_FIELD_NUMBER: builtins.int
     TEMPORAL_FIELD_NUMBER: builtins.int
+    EXHAUST_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
+    VERB_FIELD_NUMBER: builtins.int
+    MIN_EFFECT_FIELD_NUMBER: builtins.int
+    MIN_STABILITY_FIELD_NUMBER: builtins.int
+    MAX_TESTS_FIELD_NUMBER: builtins.int
     intervention: Global___ExplainOptions.Intervention.ValueType
     """What "without the item" means."""
     top_k: builtins.int
@@ -385,6 +627,20 @@ class ExplainOptions(google.protobuf.message.Message):
     """Largest conditioning set of the graph. Default: none."""
     temporal: builtins.bool
     """Whether the order of the history is taken as the order of time in the graph. Default: no."""
+    exhaust: builtins.bool
+    """Whether to try all sets of the size that is found, so that the alternatives are complete. Default: no."""
+    language_code: builtins.str
+    """Language of the reason, as a BCP 47 code. Default "en"."""
+    verb: builtins.str
+    """What users did with the items: "watched", "bought", "listened", "read", "played" or one of the server's own.
+    Default "watched".
+    """
+    min_effect: builtins.float
+    """A reason is given only when the set lowers the target's margin at least this much. Default 0."""
+    min_stability: builtins.float
+    """A reason is given only when the set works under at least this share of the interventions. Default 0."""
+    max_tests: builtins.int
+    """Most independence tests for one graph. Default 200,000."""
     def __init__(
         self,
         *,
@@ -396,13 +652,23 @@ class ExplainOptions(google.protobuf.message.Message):
         n_samples: builtins.int | None = ...,
         max_radius: builtins.int | None = ...,
         temporal: builtins.bool | None = ...,
+        exhaust: builtins.bool | None = ...,
+        language_code: builtins.str | None = ...,
+        verb: builtins.str | None = ...,
+        min_effect: builtins.float | None = ...,
+        min_stability: builtins.float | None = ...,
+        max_tests: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_alpha", b"_alpha", "_intervention", b"_intervention", "_max_radius", b"_max_radius", "_max_rows", b"_max_rows", "_max_size", b"_max_size", "_n_samples", b"_n_samples", "_temporal", b"_temporal", "_top_k", b"_top_k", "alpha", b"alpha", "intervention", b"intervention", "max_radius", b"max_radius", "max_rows", b"max_rows", "max_size", b"max_size", "n_samples", b"n_samples", "temporal", b"temporal", "top_k", b"top_k"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_alpha", b"_alpha", "_intervention", b"_intervention", "_max_radius", b"_max_radius", "_max_rows", b"_max_rows", "_max_size", b"_max_size", "_n_samples", b"_n_samples", "_temporal", b"_temporal", "_top_k", b"_top_k", "alpha", b"alpha", "intervention", b"intervention", "max_radius", b"max_radius", "max_rows", b"max_rows", "max_size", b"max_size", "n_samples", b"n_samples", "temporal", b"temporal", "top_k", b"top_k"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_alpha", b"_alpha", "_exhaust", b"_exhaust", "_intervention", b"_intervention", "_language_code", b"_language_code", "_max_radius", b"_max_radius", "_max_rows", b"_max_rows", "_max_size", b"_max_size", "_max_tests", b"_max_tests", "_min_effect", b"_min_effect", "_min_stability", b"_min_stability", "_n_samples", b"_n_samples", "_temporal", b"_temporal", "_top_k", b"_top_k", "_verb", b"_verb", "alpha", b"alpha", "exhaust", b"exhaust", "intervention", b"intervention", "language_code", b"language_code", "max_radius", b"max_radius", "max_rows", b"max_rows", "max_size", b"max_size", "max_tests", b"max_tests", "min_effect", b"min_effect", "min_stability", b"min_stability", "n_samples", b"n_samples", "temporal", b"temporal", "top_k", b"top_k", "verb", b"verb"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_alpha", b"_alpha", "_exhaust", b"_exhaust", "_intervention", b"_intervention", "_language_code", b"_language_code", "_max_radius", b"_max_radius", "_max_rows", b"_max_rows", "_max_size", b"_max_size", "_max_tests", b"_max_tests", "_min_effect", b"_min_effect", "_min_stability", b"_min_stability", "_n_samples", b"_n_samples", "_temporal", b"_temporal", "_top_k", b"_top_k", "_verb", b"_verb", "alpha", b"alpha", "exhaust", b"exhaust", "intervention", b"intervention", "language_code", b"language_code", "max_radius", b"max_radius", "max_rows", b"max_rows", "max_size", b"max_size", "max_tests", b"max_tests", "min_effect", b"min_effect", "min_stability", b"min_stability", "n_samples", b"n_samples", "temporal", b"temporal", "top_k", b"top_k", "verb", b"verb"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_alpha", b"_alpha"]) -> typing.Literal["alpha"] | None: ...
     @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_exhaust", b"_exhaust"]) -> typing.Literal["exhaust"] | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_intervention", b"_intervention"]) -> typing.Literal["intervention"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_language_code", b"_language_code"]) -> typing.Literal["language_code"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_max_radius", b"_max_radius"]) -> typing.Literal["max_radius"] | None: ...
     @typing.overload
@@ -410,11 +676,19 @@ class ExplainOptions(google.protobuf.message.Message):
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_max_size", b"_max_size"]) -> typing.Literal["max_size"] | None: ...
     @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_max_tests", b"_max_tests"]) -> typing.Literal["max_tests"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_min_effect", b"_min_effect"]) -> typing.Literal["min_effect"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_min_stability", b"_min_stability"]) -> typing.Literal["min_stability"] | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_n_samples", b"_n_samples"]) -> typing.Literal["n_samples"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_temporal", b"_temporal"]) -> typing.Literal["temporal"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_top_k", b"_top_k"]) -> typing.Literal["top_k"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_verb", b"_verb"]) -> typing.Literal["verb"] | None: ...
 
 Global___ExplainOptions: typing_extensions.TypeAlias = ExplainOptions
 
@@ -519,6 +793,13 @@ class Explanation(google.protobuf.message.Message):
     COST_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     DIGESTS_FIELD_NUMBER: builtins.int
+    REASON_HTML_FIELD_NUMBER: builtins.int
+    REASON_WITHHELD_FIELD_NUMBER: builtins.int
+    ALTERNATIVES_FIELD_NUMBER: builtins.int
+    COMMON_FIELD_NUMBER: builtins.int
+    ROBUSTNESS_FIELD_NUMBER: builtins.int
+    STANDING_FIELD_NUMBER: builtins.int
+    HISTORY_TITLES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name, "explanations/{id}"; empty when the explanation was not stored."""
     id: builtins.str
@@ -536,7 +817,11 @@ class Explanation(google.protobuf.message.Message):
     position_sensitive: builtins.bool
     """Whether the target already moves when every position shifts by one and nothing is removed."""
     reason: builtins.str
-    """The reason as a person can read it."""
+    """The reason as a person can read it: plain text, to be escaped where it becomes HTML."""
+    reason_html: builtins.str
+    """The reason with its titles escaped for HTML."""
+    reason_withheld: builtins.bool
+    """Whether a set was found, but its evidence stays below the floors, so that the reason is a neutral one."""
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the record was made."""
@@ -589,6 +874,26 @@ class Explanation(google.protobuf.message.Message):
     def digests(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """SHA-256 (hex) of what a replay must reproduce, by name: "inputs", "attention"."""
 
+    @property
+    def alternatives(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PositionSet]:
+        """Other sets of the same size that explain, best first, at most 16."""
+
+    @property
+    def common(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Positions that every set found of this size has."""
+
+    @property
+    def robustness(self) -> Global___Robustness:
+        """What else holds of the returned set. Set when the status is EXPLAINED."""
+
+    @property
+    def standing(self) -> Global___Standing:
+        """What holds the target in its place. Set when the status is NO_COUNTERFACTUAL and there is more than one item."""
+
+    @property
+    def history_titles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The titles of the history's items as they were then, empty where there was none."""
+
     def __init__(
         self,
         *,
@@ -614,9 +919,16 @@ class Explanation(google.protobuf.message.Message):
         cost: Global___Cost | None = ...,
         reason: builtins.str = ...,
         digests: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        reason_html: builtins.str = ...,
+        reason_withheld: builtins.bool = ...,
+        alternatives: collections.abc.Iterable[Global___PositionSet] | None = ...,
+        common: collections.abc.Iterable[builtins.int] | None = ...,
+        robustness: Global___Robustness | None = ...,
+        standing: Global___Standing | None = ...,
+        history_titles: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_holds_when_deleted", b"_holds_when_deleted", "certificate", b"certificate", "cost", b"cost", "counterfactual", b"counterfactual", "create_time", b"create_time", "holds_when_deleted", b"holds_when_deleted", "options", b"options", "target", b"target"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_holds_when_deleted", b"_holds_when_deleted", "causes", b"causes", "certificate", b"certificate", "cost", b"cost", "counterfactual", b"counterfactual", "create_time", b"create_time", "digests", b"digests", "effects", b"effects", "graphs", b"graphs", "history", b"history", "holds_when_deleted", b"holds_when_deleted", "id", b"id", "intervention", b"intervention", "model_version", b"model_version", "name", b"name", "older_history", b"older_history", "options", b"options", "position_sensitive", b"position_sensitive", "reason", b"reason", "status", b"status", "target", b"target", "unknown_items", b"unknown_items", "user_id", b"user_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_holds_when_deleted", b"_holds_when_deleted", "certificate", b"certificate", "cost", b"cost", "counterfactual", b"counterfactual", "create_time", b"create_time", "holds_when_deleted", b"holds_when_deleted", "options", b"options", "robustness", b"robustness", "standing", b"standing", "target", b"target"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_holds_when_deleted", b"_holds_when_deleted", "alternatives", b"alternatives", "causes", b"causes", "certificate", b"certificate", "common", b"common", "cost", b"cost", "counterfactual", b"counterfactual", "create_time", b"create_time", "digests", b"digests", "effects", b"effects", "graphs", b"graphs", "history", b"history", "history_titles", b"history_titles", "holds_when_deleted", b"holds_when_deleted", "id", b"id", "intervention", b"intervention", "model_version", b"model_version", "name", b"name", "older_history", b"older_history", "options", b"options", "position_sensitive", b"position_sensitive", "reason", b"reason", "reason_html", b"reason_html", "reason_withheld", b"reason_withheld", "robustness", b"robustness", "standing", b"standing", "status", b"status", "target", b"target", "unknown_items", b"unknown_items", "user_id", b"user_id"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_holds_when_deleted", b"_holds_when_deleted"]) -> typing.Literal["holds_when_deleted"] | None: ...
 
 Global___Explanation: typing_extensions.TypeAlias = Explanation

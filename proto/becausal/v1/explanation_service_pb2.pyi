@@ -10,6 +10,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import sys
 import typing
 
@@ -56,10 +57,10 @@ class RecommendRequest(google.protobuf.message.Message):
     k: builtins.int
     """How many items. Default 10, at most 100."""
     user_id: builtins.str
-    """The user's id. It does not change the answer."""
+    """The user's id. It does not change the answer for a given history."""
     @property
     def history(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The user's item tokens, oldest first. Required."""
+        """The user's item tokens, oldest first. Left out, the interactions recorded for the user are taken."""
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class ExplainRequest(google.protobuf.message.Message):
     """The recommended item to explain. Default: the top recommendation."""
     @property
     def history(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The user's item tokens, oldest first. Required."""
+        """The user's item tokens, oldest first. Left out, the interactions recorded for the user are taken."""
 
     @property
     def options(self) -> becausal.v1.explanation_pb2.ExplainOptions:
@@ -159,7 +160,7 @@ class RecommendAndExplainRequest(google.protobuf.message.Message):
     """How many items. Default 5, at most 20."""
     @property
     def history(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The user's item tokens, oldest first. Required."""
+        """The user's item tokens, oldest first. Left out, the interactions recorded for the user are taken."""
 
     @property
     def options(self) -> becausal.v1.explanation_pb2.ExplainOptions:
@@ -202,6 +203,123 @@ class RecommendAndExplainResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["explanations", b"explanations", "model_version", b"model_version"]) -> None: ...
 
 Global___RecommendAndExplainResponse: typing_extensions.TypeAlias = RecommendAndExplainResponse
+
+@typing.final
+class WhatIfRequest(google.protobuf.message.Message):
+    """Asks what would be recommended if the history were another one."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    HISTORY_FIELD_NUMBER: builtins.int
+    REMOVE_FIELD_NUMBER: builtins.int
+    ADD_FIELD_NUMBER: builtins.int
+    INTERVENTION_FIELD_NUMBER: builtins.int
+    K_FIELD_NUMBER: builtins.int
+    intervention: becausal.v1.explanation_pb2.ExplainOptions.Intervention.ValueType
+    """What "to go without" means. Default: the server's."""
+    k: builtins.int
+    """How many items. Default 10, at most 100."""
+    @property
+    def history(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The user's item tokens, oldest first. Required."""
+
+    @property
+    def remove(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Positions of the history to go without, counted from 0 in the request's history."""
+
+    @property
+    def add(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Item tokens to add after the newest item, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        history: collections.abc.Iterable[builtins.str] | None = ...,
+        remove: collections.abc.Iterable[builtins.int] | None = ...,
+        add: collections.abc.Iterable[builtins.str] | None = ...,
+        intervention: becausal.v1.explanation_pb2.ExplainOptions.Intervention.ValueType = ...,
+        k: builtins.int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_k", b"_k", "k", b"k"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_k", b"_k", "add", b"add", "history", b"history", "intervention", b"intervention", "k", b"k", "remove", b"remove"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_k", b"_k"]) -> typing.Literal["k"] | None: ...
+
+Global___WhatIfRequest: typing_extensions.TypeAlias = WhatIfRequest
+
+@typing.final
+class WhatIfResponse(google.protobuf.message.Message):
+    """The recommendations before and after the edit."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class Movement(google.protobuf.message.Message):
+        """An item that stands in one of the two lists."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        ITEM_FIELD_NUMBER: builtins.int
+        TITLE_FIELD_NUMBER: builtins.int
+        RANK_BEFORE_FIELD_NUMBER: builtins.int
+        RANK_AFTER_FIELD_NUMBER: builtins.int
+        item: builtins.str
+        """The item."""
+        title: builtins.str
+        """Its title, empty when the model bundle has none."""
+        rank_before: builtins.int
+        """Its rank before the edit; unset when it was no candidate, as an item of the history is none."""
+        rank_after: builtins.int
+        """Its rank after the edit; unset when it is no candidate any more, as an added item is none."""
+        def __init__(
+            self,
+            *,
+            item: builtins.str = ...,
+            title: builtins.str = ...,
+            rank_before: builtins.int | None = ...,
+            rank_after: builtins.int | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["_rank_after", b"_rank_after", "_rank_before", b"_rank_before", "rank_after", b"rank_after", "rank_before", b"rank_before"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["_rank_after", b"_rank_after", "_rank_before", b"_rank_before", "item", b"item", "rank_after", b"rank_after", "rank_before", b"rank_before", "title", b"title"]) -> None: ...
+        @typing.overload
+        def WhichOneof(self, oneof_group: typing.Literal["_rank_after", b"_rank_after"]) -> typing.Literal["rank_after"] | None: ...
+        @typing.overload
+        def WhichOneof(self, oneof_group: typing.Literal["_rank_before", b"_rank_before"]) -> typing.Literal["rank_before"] | None: ...
+
+    BEFORE_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    MOVEMENTS_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    UNKNOWN_ITEMS_FIELD_NUMBER: builtins.int
+    model_version: builtins.str
+    """Digest of the model bundle."""
+    @property
+    def before(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[becausal.v1.explanation_pb2.RankedItem]:
+        """The list for the history as it is, best first."""
+
+    @property
+    def after(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[becausal.v1.explanation_pb2.RankedItem]:
+        """The list for the edited history, best first. Removed items are not among them: what the user has had stays so."""
+
+    @property
+    def movements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___WhatIfResponse.Movement]:
+        """Items of either list, the entered and those that moved most first."""
+
+    @property
+    def unknown_items(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Item tokens of the request that the model does not know; they were left out."""
+
+    def __init__(
+        self,
+        *,
+        before: collections.abc.Iterable[becausal.v1.explanation_pb2.RankedItem] | None = ...,
+        after: collections.abc.Iterable[becausal.v1.explanation_pb2.RankedItem] | None = ...,
+        movements: collections.abc.Iterable[Global___WhatIfResponse.Movement] | None = ...,
+        model_version: builtins.str = ...,
+        unknown_items: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after", b"after", "before", b"before", "model_version", b"model_version", "movements", b"movements", "unknown_items", b"unknown_items"]) -> None: ...
+
+Global___WhatIfResponse: typing_extensions.TypeAlias = WhatIfResponse
 
 @typing.final
 class GetExplanationRequest(google.protobuf.message.Message):
@@ -280,3 +398,274 @@ class ListExplanationsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["explanations", b"explanations", "next_page_token", b"next_page_token"]) -> None: ...
 
 Global___ListExplanationsResponse: typing_extensions.TypeAlias = ListExplanationsResponse
+
+@typing.final
+class ReplayExplanationRequest(google.protobuf.message.Message):
+    """Asks whether a stored explanation still holds."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Resource name, "explanations/{id}". Required."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name"]) -> None: ...
+
+Global___ReplayExplanationRequest: typing_extensions.TypeAlias = ReplayExplanationRequest
+
+@typing.final
+class ReplayExplanationResponse(google.protobuf.message.Message):
+    """What a replay found."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Verdict:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _VerdictEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ReplayExplanationResponse._Verdict.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        VERDICT_UNSPECIFIED: ReplayExplanationResponse._Verdict.ValueType  # 0
+        """Not set."""
+        HOLDS: ReplayExplanationResponse._Verdict.ValueType  # 1
+        """Every stated fact holds."""
+        RECORD_TAMPERED: ReplayExplanationResponse._Verdict.ValueType  # 2
+        """The record is not the one that was committed to when it was stored. Nothing was computed."""
+        MODEL_SWAPPED: ReplayExplanationResponse._Verdict.ValueType  # 3
+        """What is kept under the recorded model version is another model."""
+        MODEL_MISSING: ReplayExplanationResponse._Verdict.ValueType  # 4
+        """No bundle of the recorded model version is at hand. Nothing was computed."""
+        WORDS_CHANGED: ReplayExplanationResponse._Verdict.ValueType  # 5
+        """All numbers hold; titles or other words differ."""
+        NUMBERS_DIFFER: ReplayExplanationResponse._Verdict.ValueType  # 6
+        """Numbers differ by more than the tolerance; everything else holds."""
+        FACTS_DIFFER: ReplayExplanationResponse._Verdict.ValueType  # 7
+        """Facts differ: items, ranks, graphs, or how the search ended."""
+
+    class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
+        """What it comes to."""
+
+    VERDICT_UNSPECIFIED: ReplayExplanationResponse.Verdict.ValueType  # 0
+    """Not set."""
+    HOLDS: ReplayExplanationResponse.Verdict.ValueType  # 1
+    """Every stated fact holds."""
+    RECORD_TAMPERED: ReplayExplanationResponse.Verdict.ValueType  # 2
+    """The record is not the one that was committed to when it was stored. Nothing was computed."""
+    MODEL_SWAPPED: ReplayExplanationResponse.Verdict.ValueType  # 3
+    """What is kept under the recorded model version is another model."""
+    MODEL_MISSING: ReplayExplanationResponse.Verdict.ValueType  # 4
+    """No bundle of the recorded model version is at hand. Nothing was computed."""
+    WORDS_CHANGED: ReplayExplanationResponse.Verdict.ValueType  # 5
+    """All numbers hold; titles or other words differ."""
+    NUMBERS_DIFFER: ReplayExplanationResponse.Verdict.ValueType  # 6
+    """Numbers differ by more than the tolerance; everything else holds."""
+    FACTS_DIFFER: ReplayExplanationResponse.Verdict.ValueType  # 7
+    """Facts differ: items, ranks, graphs, or how the search ended."""
+
+    @typing.final
+    class Fact(google.protobuf.message.Message):
+        """A fact that was compared."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        class _Agreement:
+            ValueType = typing.NewType("ValueType", builtins.int)
+            V: typing_extensions.TypeAlias = ValueType
+
+        class _AgreementEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ReplayExplanationResponse.Fact._Agreement.ValueType], builtins.type):
+            DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+            AGREEMENT_UNSPECIFIED: ReplayExplanationResponse.Fact._Agreement.ValueType  # 0
+            """Not set."""
+            EQUAL: ReplayExplanationResponse.Fact._Agreement.ValueType  # 1
+            """To the last bit."""
+            WITHIN_TOLERANCE: ReplayExplanationResponse.Fact._Agreement.ValueType  # 2
+            """No number differs by more than the tolerance."""
+            DIFFERENT: ReplayExplanationResponse.Fact._Agreement.ValueType  # 3
+            """Not."""
+
+        class Agreement(_Agreement, metaclass=_AgreementEnumTypeWrapper):
+            """How far the stored and the recomputed fact agree."""
+
+        AGREEMENT_UNSPECIFIED: ReplayExplanationResponse.Fact.Agreement.ValueType  # 0
+        """Not set."""
+        EQUAL: ReplayExplanationResponse.Fact.Agreement.ValueType  # 1
+        """To the last bit."""
+        WITHIN_TOLERANCE: ReplayExplanationResponse.Fact.Agreement.ValueType  # 2
+        """No number differs by more than the tolerance."""
+        DIFFERENT: ReplayExplanationResponse.Fact.Agreement.ValueType  # 3
+        """Not."""
+
+        NAME_FIELD_NUMBER: builtins.int
+        AGREEMENT_FIELD_NUMBER: builtins.int
+        DIFFERENCE_FIELD_NUMBER: builtins.int
+        name: builtins.str
+        """The field of Explanation."""
+        agreement: Global___ReplayExplanationResponse.Fact.Agreement.ValueType
+        """How far both agree."""
+        difference: builtins.str
+        """Where they differ first, with the stored and the recomputed value; empty when they are equal."""
+        def __init__(
+            self,
+            *,
+            name: builtins.str = ...,
+            agreement: Global___ReplayExplanationResponse.Fact.Agreement.ValueType = ...,
+            difference: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["agreement", b"agreement", "difference", b"difference", "name", b"name"]) -> None: ...
+
+    NAME_FIELD_NUMBER: builtins.int
+    VERDICT_FIELD_NUMBER: builtins.int
+    SUMMARY_FIELD_NUMBER: builtins.int
+    BIT_EQUAL_FIELD_NUMBER: builtins.int
+    TOLERANCE_FIELD_NUMBER: builtins.int
+    FACTS_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Resource name of the explanation."""
+    verdict: Global___ReplayExplanationResponse.Verdict.ValueType
+    """What it comes to."""
+    summary: builtins.str
+    """The same in one sentence."""
+    bit_equal: builtins.bool
+    """Whether everything came out the same to the last bit, the attention among it."""
+    tolerance: builtins.float
+    """Largest difference between two numbers that counts as none."""
+    model_version: builtins.str
+    """Version of the model that was used; empty when nothing was computed."""
+    @property
+    def facts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReplayExplanationResponse.Fact]:
+        """What was compared; empty when nothing was computed."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        verdict: Global___ReplayExplanationResponse.Verdict.ValueType = ...,
+        summary: builtins.str = ...,
+        bit_equal: builtins.bool = ...,
+        tolerance: builtins.float = ...,
+        facts: collections.abc.Iterable[Global___ReplayExplanationResponse.Fact] | None = ...,
+        model_version: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bit_equal", b"bit_equal", "facts", b"facts", "model_version", b"model_version", "name", b"name", "summary", b"summary", "tolerance", b"tolerance", "verdict", b"verdict"]) -> None: ...
+
+Global___ReplayExplanationResponse: typing_extensions.TypeAlias = ReplayExplanationResponse
+
+@typing.final
+class EraseUserRequest(google.protobuf.message.Message):
+    """Asks to erase what is stored about a user."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    user_id: builtins.str
+    """The user's id. Required."""
+    reason: builtins.str
+    """Why; it stays in the audit log for good, so it must not name the user."""
+    def __init__(
+        self,
+        *,
+        user_id: builtins.str = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["reason", b"reason", "user_id", b"user_id"]) -> None: ...
+
+Global___EraseUserRequest: typing_extensions.TypeAlias = EraseUserRequest
+
+@typing.final
+class EraseUserResponse(google.protobuf.message.Message):
+    """What was erased."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EXPLANATIONS_FIELD_NUMBER: builtins.int
+    INTERACTIONS_FIELD_NUMBER: builtins.int
+    ERASURE_ENTRY_IDS_FIELD_NUMBER: builtins.int
+    explanations: builtins.int
+    """Explanations."""
+    interactions: builtins.int
+    """Recorded interactions."""
+    @property
+    def erasure_entry_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids of the erasure entries in the audit log."""
+
+    def __init__(
+        self,
+        *,
+        explanations: builtins.int = ...,
+        interactions: builtins.int = ...,
+        erasure_entry_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["erasure_entry_ids", b"erasure_entry_ids", "explanations", b"explanations", "interactions", b"interactions"]) -> None: ...
+
+Global___EraseUserResponse: typing_extensions.TypeAlias = EraseUserResponse
+
+@typing.final
+class RecordInteractionsRequest(google.protobuf.message.Message):
+    """Something that users did."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class Interaction(google.protobuf.message.Message):
+        """A user and an item."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        USER_ID_FIELD_NUMBER: builtins.int
+        ITEM_FIELD_NUMBER: builtins.int
+        TIME_FIELD_NUMBER: builtins.int
+        user_id: builtins.str
+        """The user's id. Required."""
+        item: builtins.str
+        """The item's token. Required."""
+        @property
+        def time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+            """When. Default: now."""
+
+        def __init__(
+            self,
+            *,
+            user_id: builtins.str = ...,
+            item: builtins.str = ...,
+            time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["time", b"time"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["item", b"item", "time", b"time", "user_id", b"user_id"]) -> None: ...
+
+    INTERACTIONS_FIELD_NUMBER: builtins.int
+    @property
+    def interactions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecordInteractionsRequest.Interaction]:
+        """At most 10,000. Those of one time are kept in the order given."""
+
+    def __init__(
+        self,
+        *,
+        interactions: collections.abc.Iterable[Global___RecordInteractionsRequest.Interaction] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["interactions", b"interactions"]) -> None: ...
+
+Global___RecordInteractionsRequest: typing_extensions.TypeAlias = RecordInteractionsRequest
+
+@typing.final
+class RecordInteractionsResponse(google.protobuf.message.Message):
+    """What was recorded."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RECORDED_FIELD_NUMBER: builtins.int
+    recorded: builtins.int
+    """How many were new."""
+    def __init__(
+        self,
+        *,
+        recorded: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["recorded", b"recorded"]) -> None: ...
+
+Global___RecordInteractionsResponse: typing_extensions.TypeAlias = RecordInteractionsResponse

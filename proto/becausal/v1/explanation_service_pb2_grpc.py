@@ -54,6 +54,11 @@ class ExplanationServiceStub(object):
                 request_serializer=becausal_dot_v1_dot_explanation__service__pb2.RecommendAndExplainRequest.SerializeToString,
                 response_deserializer=becausal_dot_v1_dot_explanation__service__pb2.RecommendAndExplainResponse.FromString,
                 _registered_method=True)
+        self.WhatIf = channel.unary_unary(
+                '/becausal.v1.ExplanationService/WhatIf',
+                request_serializer=becausal_dot_v1_dot_explanation__service__pb2.WhatIfRequest.SerializeToString,
+                response_deserializer=becausal_dot_v1_dot_explanation__service__pb2.WhatIfResponse.FromString,
+                _registered_method=True)
         self.GetExplanation = channel.unary_unary(
                 '/becausal.v1.ExplanationService/GetExplanation',
                 request_serializer=becausal_dot_v1_dot_explanation__service__pb2.GetExplanationRequest.SerializeToString,
@@ -63,6 +68,21 @@ class ExplanationServiceStub(object):
                 '/becausal.v1.ExplanationService/ListExplanations',
                 request_serializer=becausal_dot_v1_dot_explanation__service__pb2.ListExplanationsRequest.SerializeToString,
                 response_deserializer=becausal_dot_v1_dot_explanation__service__pb2.ListExplanationsResponse.FromString,
+                _registered_method=True)
+        self.ReplayExplanation = channel.unary_unary(
+                '/becausal.v1.ExplanationService/ReplayExplanation',
+                request_serializer=becausal_dot_v1_dot_explanation__service__pb2.ReplayExplanationRequest.SerializeToString,
+                response_deserializer=becausal_dot_v1_dot_explanation__service__pb2.ReplayExplanationResponse.FromString,
+                _registered_method=True)
+        self.EraseUser = channel.unary_unary(
+                '/becausal.v1.ExplanationService/EraseUser',
+                request_serializer=becausal_dot_v1_dot_explanation__service__pb2.EraseUserRequest.SerializeToString,
+                response_deserializer=becausal_dot_v1_dot_explanation__service__pb2.EraseUserResponse.FromString,
+                _registered_method=True)
+        self.RecordInteractions = channel.unary_unary(
+                '/becausal.v1.ExplanationService/RecordInteractions',
+                request_serializer=becausal_dot_v1_dot_explanation__service__pb2.RecordInteractionsRequest.SerializeToString,
+                response_deserializer=becausal_dot_v1_dot_explanation__service__pb2.RecordInteractionsResponse.FromString,
                 _registered_method=True)
 
 
@@ -94,6 +114,13 @@ class ExplanationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WhatIf(self, request, context):
+        """Edits a history and says how the recommendations change. Nothing is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetExplanation(self, request, context):
         """Gives a stored explanation.
         """
@@ -103,6 +130,28 @@ class ExplanationServiceServicer(object):
 
     def ListExplanations(self, request, context):
         """Lists stored explanations, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayExplanation(self, request, context):
+        """Computes a stored explanation again, from its stored inputs on the recorded model, and compares fact by fact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseUser(self, request, context):
+        """Erases all that is stored about a user. Proofs of everything else stay valid, and so does the proof that something
+        was there. FAILED_PRECONDITION while a legal hold keeps the user's records.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordInteractions(self, request, context):
+        """Stores what users did, so that calls with a user id alone work. The same interaction again changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,6 +175,11 @@ def add_ExplanationServiceServicer_to_server(servicer, server):
                     request_deserializer=becausal_dot_v1_dot_explanation__service__pb2.RecommendAndExplainRequest.FromString,
                     response_serializer=becausal_dot_v1_dot_explanation__service__pb2.RecommendAndExplainResponse.SerializeToString,
             ),
+            'WhatIf': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhatIf,
+                    request_deserializer=becausal_dot_v1_dot_explanation__service__pb2.WhatIfRequest.FromString,
+                    response_serializer=becausal_dot_v1_dot_explanation__service__pb2.WhatIfResponse.SerializeToString,
+            ),
             'GetExplanation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetExplanation,
                     request_deserializer=becausal_dot_v1_dot_explanation__service__pb2.GetExplanationRequest.FromString,
@@ -135,6 +189,21 @@ def add_ExplanationServiceServicer_to_server(servicer, server):
                     servicer.ListExplanations,
                     request_deserializer=becausal_dot_v1_dot_explanation__service__pb2.ListExplanationsRequest.FromString,
                     response_serializer=becausal_dot_v1_dot_explanation__service__pb2.ListExplanationsResponse.SerializeToString,
+            ),
+            'ReplayExplanation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayExplanation,
+                    request_deserializer=becausal_dot_v1_dot_explanation__service__pb2.ReplayExplanationRequest.FromString,
+                    response_serializer=becausal_dot_v1_dot_explanation__service__pb2.ReplayExplanationResponse.SerializeToString,
+            ),
+            'EraseUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseUser,
+                    request_deserializer=becausal_dot_v1_dot_explanation__service__pb2.EraseUserRequest.FromString,
+                    response_serializer=becausal_dot_v1_dot_explanation__service__pb2.EraseUserResponse.SerializeToString,
+            ),
+            'RecordInteractions': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordInteractions,
+                    request_deserializer=becausal_dot_v1_dot_explanation__service__pb2.RecordInteractionsRequest.FromString,
+                    response_serializer=becausal_dot_v1_dot_explanation__service__pb2.RecordInteractionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -233,6 +302,33 @@ class ExplanationService(object):
             _registered_method=True)
 
     @staticmethod
+    def WhatIf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/becausal.v1.ExplanationService/WhatIf',
+            becausal_dot_v1_dot_explanation__service__pb2.WhatIfRequest.SerializeToString,
+            becausal_dot_v1_dot_explanation__service__pb2.WhatIfResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetExplanation(request,
             target,
             options=(),
@@ -276,6 +372,87 @@ class ExplanationService(object):
             '/becausal.v1.ExplanationService/ListExplanations',
             becausal_dot_v1_dot_explanation__service__pb2.ListExplanationsRequest.SerializeToString,
             becausal_dot_v1_dot_explanation__service__pb2.ListExplanationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayExplanation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/becausal.v1.ExplanationService/ReplayExplanation',
+            becausal_dot_v1_dot_explanation__service__pb2.ReplayExplanationRequest.SerializeToString,
+            becausal_dot_v1_dot_explanation__service__pb2.ReplayExplanationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/becausal.v1.ExplanationService/EraseUser',
+            becausal_dot_v1_dot_explanation__service__pb2.EraseUserRequest.SerializeToString,
+            becausal_dot_v1_dot_explanation__service__pb2.EraseUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordInteractions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/becausal.v1.ExplanationService/RecordInteractions',
+            becausal_dot_v1_dot_explanation__service__pb2.RecordInteractionsRequest.SerializeToString,
+            becausal_dot_v1_dot_explanation__service__pb2.RecordInteractionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -74,6 +74,22 @@ _ExplanationServiceRecommendAndExplainType = typing_extensions.TypeVar(
     ],
 )
 
+_ExplanationServiceWhatIfType = typing_extensions.TypeVar(
+    '_ExplanationServiceWhatIfType',
+    grpc.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.WhatIfRequest,
+        becausal.v1.explanation_service_pb2.WhatIfResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.WhatIfRequest,
+        becausal.v1.explanation_service_pb2.WhatIfResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.WhatIfRequest,
+        becausal.v1.explanation_service_pb2.WhatIfResponse,
+    ],
+)
+
 _ExplanationServiceGetExplanationType = typing_extensions.TypeVar(
     '_ExplanationServiceGetExplanationType',
     grpc.UnaryUnaryMultiCallable[
@@ -106,7 +122,55 @@ _ExplanationServiceListExplanationsType = typing_extensions.TypeVar(
     ],
 )
 
-class ExplanationServiceStub(typing.Generic[_ExplanationServiceRecommendType, _ExplanationServiceExplainType, _ExplanationServiceRecommendAndExplainType, _ExplanationServiceGetExplanationType, _ExplanationServiceListExplanationsType]):
+_ExplanationServiceReplayExplanationType = typing_extensions.TypeVar(
+    '_ExplanationServiceReplayExplanationType',
+    grpc.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.ReplayExplanationRequest,
+        becausal.v1.explanation_service_pb2.ReplayExplanationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.ReplayExplanationRequest,
+        becausal.v1.explanation_service_pb2.ReplayExplanationResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.ReplayExplanationRequest,
+        becausal.v1.explanation_service_pb2.ReplayExplanationResponse,
+    ],
+)
+
+_ExplanationServiceEraseUserType = typing_extensions.TypeVar(
+    '_ExplanationServiceEraseUserType',
+    grpc.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.EraseUserRequest,
+        becausal.v1.explanation_service_pb2.EraseUserResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.EraseUserRequest,
+        becausal.v1.explanation_service_pb2.EraseUserResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.EraseUserRequest,
+        becausal.v1.explanation_service_pb2.EraseUserResponse,
+    ],
+)
+
+_ExplanationServiceRecordInteractionsType = typing_extensions.TypeVar(
+    '_ExplanationServiceRecordInteractionsType',
+    grpc.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.RecordInteractionsRequest,
+        becausal.v1.explanation_service_pb2.RecordInteractionsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.RecordInteractionsRequest,
+        becausal.v1.explanation_service_pb2.RecordInteractionsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.RecordInteractionsRequest,
+        becausal.v1.explanation_service_pb2.RecordInteractionsResponse,
+    ],
+)
+
+class ExplanationServiceStub(typing.Generic[_ExplanationServiceRecommendType, _ExplanationServiceExplainType, _ExplanationServiceRecommendAndExplainType, _ExplanationServiceWhatIfType, _ExplanationServiceGetExplanationType, _ExplanationServiceListExplanationsType, _ExplanationServiceReplayExplanationType, _ExplanationServiceEraseUserType, _ExplanationServiceRecordInteractionsType]):
     """Recommends, says why, and gives back what it said.
 
     Errors carry google.rpc.ErrorInfo with a reason of ErrorReason and, for a bad request, BadRequest field violations.
@@ -128,12 +192,28 @@ class ExplanationServiceStub(typing.Generic[_ExplanationServiceRecommendType, _E
             becausal.v1.explanation_service_pb2.RecommendAndExplainResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
+            becausal.v1.explanation_service_pb2.WhatIfRequest,
+            becausal.v1.explanation_service_pb2.WhatIfResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
             becausal.v1.explanation_service_pb2.GetExplanationRequest,
             becausal.v1.explanation_pb2.Explanation,
         ],
         grpc.UnaryUnaryMultiCallable[
             becausal.v1.explanation_service_pb2.ListExplanationsRequest,
             becausal.v1.explanation_service_pb2.ListExplanationsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            becausal.v1.explanation_service_pb2.ReplayExplanationRequest,
+            becausal.v1.explanation_service_pb2.ReplayExplanationResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            becausal.v1.explanation_service_pb2.EraseUserRequest,
+            becausal.v1.explanation_service_pb2.EraseUserResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            becausal.v1.explanation_service_pb2.RecordInteractionsRequest,
+            becausal.v1.explanation_service_pb2.RecordInteractionsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -152,12 +232,28 @@ class ExplanationServiceStub(typing.Generic[_ExplanationServiceRecommendType, _E
             becausal.v1.explanation_service_pb2.RecommendAndExplainResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            becausal.v1.explanation_service_pb2.WhatIfRequest,
+            becausal.v1.explanation_service_pb2.WhatIfResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             becausal.v1.explanation_service_pb2.GetExplanationRequest,
             becausal.v1.explanation_pb2.Explanation,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             becausal.v1.explanation_service_pb2.ListExplanationsRequest,
             becausal.v1.explanation_service_pb2.ListExplanationsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            becausal.v1.explanation_service_pb2.ReplayExplanationRequest,
+            becausal.v1.explanation_service_pb2.ReplayExplanationResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            becausal.v1.explanation_service_pb2.EraseUserRequest,
+            becausal.v1.explanation_service_pb2.EraseUserResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            becausal.v1.explanation_service_pb2.RecordInteractionsRequest,
+            becausal.v1.explanation_service_pb2.RecordInteractionsResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -170,11 +266,25 @@ class ExplanationServiceStub(typing.Generic[_ExplanationServiceRecommendType, _E
     RecommendAndExplain: _ExplanationServiceRecommendAndExplainType
     """Recommends k items, each with its explanation. All are stored, or none."""
 
+    WhatIf: _ExplanationServiceWhatIfType
+    """Edits a history and says how the recommendations change. Nothing is stored."""
+
     GetExplanation: _ExplanationServiceGetExplanationType
     """Gives a stored explanation."""
 
     ListExplanations: _ExplanationServiceListExplanationsType
     """Lists stored explanations, newest first."""
+
+    ReplayExplanation: _ExplanationServiceReplayExplanationType
+    """Computes a stored explanation again, from its stored inputs on the recorded model, and compares fact by fact."""
+
+    EraseUser: _ExplanationServiceEraseUserType
+    """Erases all that is stored about a user. Proofs of everything else stay valid, and so does the proof that something
+    was there. FAILED_PRECONDITION while a legal hold keeps the user's records.
+    """
+
+    RecordInteractions: _ExplanationServiceRecordInteractionsType
+    """Stores what users did, so that calls with a user id alone work. The same interaction again changes nothing."""
 
 ExplanationServiceAsyncStub: typing_extensions.TypeAlias = ExplanationServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -190,12 +300,28 @@ ExplanationServiceAsyncStub: typing_extensions.TypeAlias = ExplanationServiceStu
         becausal.v1.explanation_service_pb2.RecommendAndExplainResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.WhatIfRequest,
+        becausal.v1.explanation_service_pb2.WhatIfResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
         becausal.v1.explanation_service_pb2.GetExplanationRequest,
         becausal.v1.explanation_pb2.Explanation,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         becausal.v1.explanation_service_pb2.ListExplanationsRequest,
         becausal.v1.explanation_service_pb2.ListExplanationsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.ReplayExplanationRequest,
+        becausal.v1.explanation_service_pb2.ReplayExplanationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.EraseUserRequest,
+        becausal.v1.explanation_service_pb2.EraseUserResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.RecordInteractionsRequest,
+        becausal.v1.explanation_service_pb2.RecordInteractionsResponse,
     ],
 ]
 
@@ -231,6 +357,14 @@ class ExplanationServiceServicer(metaclass=abc.ABCMeta):
         """Recommends k items, each with its explanation. All are stored, or none."""
 
     @abc.abstractmethod
+    def WhatIf(
+        self,
+        request: becausal.v1.explanation_service_pb2.WhatIfRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[becausal.v1.explanation_service_pb2.WhatIfResponse, collections.abc.Awaitable[becausal.v1.explanation_service_pb2.WhatIfResponse]]:
+        """Edits a history and says how the recommendations change. Nothing is stored."""
+
+    @abc.abstractmethod
     def GetExplanation(
         self,
         request: becausal.v1.explanation_service_pb2.GetExplanationRequest,
@@ -245,5 +379,31 @@ class ExplanationServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[becausal.v1.explanation_service_pb2.ListExplanationsResponse, collections.abc.Awaitable[becausal.v1.explanation_service_pb2.ListExplanationsResponse]]:
         """Lists stored explanations, newest first."""
+
+    @abc.abstractmethod
+    def ReplayExplanation(
+        self,
+        request: becausal.v1.explanation_service_pb2.ReplayExplanationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[becausal.v1.explanation_service_pb2.ReplayExplanationResponse, collections.abc.Awaitable[becausal.v1.explanation_service_pb2.ReplayExplanationResponse]]:
+        """Computes a stored explanation again, from its stored inputs on the recorded model, and compares fact by fact."""
+
+    @abc.abstractmethod
+    def EraseUser(
+        self,
+        request: becausal.v1.explanation_service_pb2.EraseUserRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[becausal.v1.explanation_service_pb2.EraseUserResponse, collections.abc.Awaitable[becausal.v1.explanation_service_pb2.EraseUserResponse]]:
+        """Erases all that is stored about a user. Proofs of everything else stay valid, and so does the proof that something
+        was there. FAILED_PRECONDITION while a legal hold keeps the user's records.
+        """
+
+    @abc.abstractmethod
+    def RecordInteractions(
+        self,
+        request: becausal.v1.explanation_service_pb2.RecordInteractionsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[becausal.v1.explanation_service_pb2.RecordInteractionsResponse, collections.abc.Awaitable[becausal.v1.explanation_service_pb2.RecordInteractionsResponse]]:
+        """Stores what users did, so that calls with a user id alone work. The same interaction again changes nothing."""
 
 def add_ExplanationServiceServicer_to_server(servicer: ExplanationServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -15,6 +15,7 @@ from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
 from fakes import FakeRecommender, SlowRecommender
 from server.application import Application
 from server.config import Config, ConfigError
+from server.rpc.audit_service import AuditService
 from server.rpc.server import SERVICES, RpcServer
 from server.rpc.service import ExplanationService
 from serving import serving
@@ -52,7 +53,7 @@ def server_at(
 ) -> RpcServer:
     config = Config(address=address)
     application = Application(recommender or FakeRecommender(), config, repository)
-    return RpcServer(ExplanationService(application, config), config)
+    return RpcServer(ExplanationService(application, config), config, AuditService(application))
 
 
 async def test_two_servers_cannot_share_a_port(repository: storage.ExplanationRepository) -> None:

@@ -94,6 +94,34 @@ async def test_recommend_and_explain_explains_each_of_the_list(
     assert len(repository.list(storage.ExplanationFilter(), 10)) == 2
 
 
+async def test_what_if_says_what_moves_and_stores_nothing(
+    stub: ExplanationServiceStub, repository: storage.ExplanationRepository
+) -> None:
+    response = await stub.WhatIf(service_pb.WhatIfRequest(history=HISTORY, remove=[0], add=["d"], k=2))
+
+    assert [item.item for item in response.before] == ["t", "r"]
+    assert [item.item for item in response.after] == ["r", "q"]
+    assert {moved.item: (moved.rank_before, moved.rank_after) for moved in response.movements}["t"] == (1, 3)
+    assert repository.list(storage.ExplanationFilter(), 1) == ()
+
+
+async def test_a_reason_in_another_language_is_escaped_only_for_html(stub: ExplanationServiceStub) -> None:
+    options = pb.ExplainOptions(language_code="de", verb="bought")
+    explanation = await stub.Explain(explain_request(options=options))
+
+    assert explanation.reason == "Weil du „Alien“ gekauft hast"
+    assert explanation.causes[0].relation_text
+    assert (explanation.options.language_code, explanation.options.verb) == ("de", "bought")
+
+
+async def test_floors_withhold_a_reason_and_say_so(stub: ExplanationServiceStub) -> None:
+    explanation = await stub.Explain(explain_request(options=pb.ExplainOptions(min_effect=100)))
+
+    assert explanation.status == pb.Explanation.EXPLAINED
+    assert explanation.reason_withheld
+    assert "Because" not in explanation.reason
+
+
 async def test_get_gives_what_explain_gave(stub: ExplanationServiceStub) -> None:
     explanation = await stub.Explain(explain_request())
 
@@ -157,6 +185,15 @@ BAD = {
         "INVALID_FIELD",
         "options.intervention",
     ),
+    "language": (
+        "Explain",
+        explain_request(options=pb.ExplainOptions(language_code="xx")),
+        "INVALID_FIELD",
+        "options.language_code",
+    ),
+    "verb": ("Explain", explain_request(options=pb.ExplainOptions(verb="smelled")), "INVALID_FIELD", "options.verb"),
+    "what-if position": ("WhatIf", service_pb.WhatIfRequest(history=HISTORY, remove=[3]), "INVALID_FIELD", "remove"),
+    "what-if k": ("WhatIf", service_pb.WhatIfRequest(history=HISTORY, k=0), "INVALID_FIELD", "k"),
     "k = 0": ("Recommend", service_pb.RecommendRequest(history=HISTORY, k=0), "INVALID_FIELD", "k"),
     "k over the cap": ("Recommend", service_pb.RecommendRequest(history=HISTORY, k=101), "INVALID_FIELD", "k"),
     "k over the cap of explanations": (

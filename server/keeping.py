@@ -1,0 +1,117 @@
+"""What is done with all that is kept: histories recorded and taken, reads noted, users erased, records replayed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from explainer.language import Languages
+from server.bundles import Bundles
+from server.errors import InvalidFieldError
+from server.replaying import Replayer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+    from uuid import UUID
+
+    from recommender import Recommender
+    from server.config import Config
+    from server.records import Read, Records
+    from server.replay import Replay
+    from storage import ConsistencyProof, Erased, InclusionProof, Interaction, LogState
+
+LONGEST_REASON = 500
+"""Characters of the reason of an erasure."""
+
+
+class Keeping:
+    """The record keeper behind the calls. Safe in threads.
+
+    Args:
+        records: what is kept.
+        config: limits and folders.
+        active: the model that is served.
+    """
+
+    def __init__(self, records: Records, config: Config, active: Recommender) -> None:
+        self._records = records
+        self._limits = config.limits
+        bundles = Bundles.of(config, active)
+        self._replayer = Replayer(records.explanations, records.trail, bundles, Languages(config.languages))
+
+    @property
+    def dropped(self) -> int:
+        """Records that were answered and not stored, since the start; 0 unless audit.mode is best_effort."""
+        return self._records.dropped
+
+    def history(self, user_id: str) -> Sequence[str]:
+        """What is recorded for a user, oldest first.
+
+        Raises:
+            InvalidFieldError: nothing is.
+        """
+        self._check_token("user_id", user_id)
+        recorded = self._records.histories.latest(user_id, self._limits.history)
+        if not recorded:
+            raise InvalidFieldError(
+                "history",
+                "history is empty and no interactions are recorded for this user; send item tokens, oldest first.",
+            )
+        return recorded
+
+    def record_interactions(self, interactions: Sequence[Interaction]) -> int:
+        """Keep what users did; how many were new.
+
+        Raises:
+            InvalidFieldError: a user id or an item cannot be used, or there are too many.
+        """
+        most = self._limits.history
+        if len(interactions) > most:
+            raise InvalidFieldError(
+                "interactions", f"interactions are {len(interactions)}, more than {most}; send them in several calls."
+            )
+        for place, interaction in enumerate(interactions):
+            self._check_token(f"interactions[{place}].user_id", interaction.user_id)
+            self._check_token(f"interactions[{place}].item", interaction.item)
+        return self._records.histories.add(interactions)
+
+    def erase_user(self, user_id: str, *, actor: str, reason: str) -> Erased:
+        """Erase all that is stored about a user.
+
+        Raises:
+            InvalidFieldError: the user id or the reason cannot be used.
+            LegalHoldError: a legal hold keeps the user's records.
+        """
+        self._check_token("user_id", user_id)
+        if len(reason) > LONGEST_REASON or not reason.isprintable():
+            raise InvalidFieldError(
+                "reason", f"reason is not one line of at most {LONGEST_REASON} characters; shorten it."
+            )
+        return self._records.erasure.erase_user(user_id, actor=actor, reason=reason)
+
+    def replay(self, explanation_id: UUID) -> Replay:
+        """Compute a stored explanation again and compare (server/replaying.py)."""
+        return self._replayer.replay(explanation_id)
+
+    def note(self, read: Read) -> Future[None]:
+        """Record a read; done when it is durable."""
+        return self._records.note(read)
+
+    def checkpoint(self) -> LogState:
+        """The audit log's newest signed state."""
+        return self._records.log.checkpoint()
+
+    def inclusion(self, entry_id: UUID) -> InclusionProof:
+        """Prove that an entry is in the audit log."""
+        return self._records.log.inclusion(entry_id)
+
+    def consistency(self, old_size: int, new_size: int | None) -> ConsistencyProof:
+        """Prove that the audit log only grew."""
+        return self._records.log.consistency(old_size, new_size)
+
+    def _check_token(self, field: str, token: str) -> None:
+        most = self._limits.token_length
+        if not 0 < len(token) <= most or not token.isprintable():
+            raise InvalidFieldError(
+                field, f"{field} is empty, longer than {most} characters or not printable; mend it."
+            )
