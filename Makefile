@@ -64,4 +64,4 @@ format: .venv/.done ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove environments and everything that was made
-	rm -rf .venv .venv-recbole .venv-protoc .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-recbole .venv-protoc .venv-node .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -86,12 +86,17 @@ def explain(
     budget = budget or Budget(settings.max_rows)
     started = time.perf_counter()
     place = _target(model, history, target, settings, wording)
-    settings = replace(settings, top_k=settings.top_k or place.rank, n_samples=settings.n_samples or model.hidden_size)
+    settings = replace(
+        settings,
+        top_k=settings.top_k or place.rank,
+        n_samples=settings.n_samples or model.hidden_size,
+        temporal=model.causal if settings.temporal is None else settings.temporal,
+    )
     recommended = time.perf_counter()
     attention = model.attention(history, place.item)
     readings = read_heads(attention, settings)
     support = edge_support(
-        attention, max_radius=settings.max_radius, max_tests=settings.max_tests, temporal=settings.temporal
+        attention, max_radius=settings.max_radius, max_tests=settings.max_tests, temporal=bool(settings.temporal)
     )
     graphed = time.perf_counter()
     question = Question(model, history, place.item, settings.top_k or 1, settings.intervention)

@@ -290,8 +290,8 @@ class Settings:
     max_tests: int = 200_000
     """Most independence tests for one graph."""
 
-    temporal: bool = False
-    """Whether the order of the history is the order of time in the graph."""
+    temporal: bool | None = None
+    """Whether the order of the history is the order of time in the graph; None: as the model reads it."""
 
     language_code: str = "en"
     """Language of the reason (BCP 47)."""

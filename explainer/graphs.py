@@ -90,7 +90,7 @@ def _read(head: int, attention: NDArray[np.float64], settings: Settings) -> Head
         alpha=settings.alpha,
         max_radius=settings.max_radius,
         max_tests=settings.max_tests,
-        temporal=settings.temporal,
+        temporal=bool(settings.temporal),
     )
     tree = possible_influence_tree(pag, root=len(pag.marks) - 1)
     return HeadReading(head, pag, tree.distance[:-1])

@@ -85,6 +85,11 @@ class ExplainableModel(Protocol):
         ...
 
     @property
+    def causal(self) -> bool:
+        """Whether no token attends to later ones, so that the order of the tokens is a causal order."""
+        ...
+
+    @property
     def ranks_nothing(self) -> bool:
         """Whether the model can rank a history from which every item was removed."""
         ...

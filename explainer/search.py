@@ -150,9 +150,11 @@ class _Search:
         """The one to show."""
         return min(removals, key=self.preference)
 
-    def preference(self, removal: Removal) -> tuple[int, float, Removal]:
+    def preference(self, removal: Removal) -> tuple[int, int, Removal]:
         """Nearest in the PAG, then largest effect, then earliest positions, so that one set is always first."""
-        return int(self.nearness[list(removal)].sum()), self.hits[removal], removal
+        # Rounded, so that noise does not choose between sets of equal effect.
+        effect = round(self.hits[removal] / NEAR_TIE)
+        return int(self.nearness[list(removal)].sum()), effect, removal
 
 
 def search(

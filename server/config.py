@@ -56,8 +56,9 @@ class ExplainDefaults(BaseModel):
         default=None, ge=0, description="Largest conditioning set of the graph; unset: no limit."
     )
     max_tests: int = Field(default=200_000, ge=1, description="Most independence tests for one graph.")
-    temporal: bool = Field(
-        default=False, description="Take the order of the history as the order of time in the graph."
+    temporal: bool | None = Field(
+        default=None,
+        description="Take the order of the history as the order of time in the graph; unset: as the model reads it.",
     )
     exhaust: bool = Field(
         default=False, description="Try all sets of the size that is found, so that the alternatives are complete."

@@ -53,7 +53,9 @@ class HistoryRepository:
         with self._database.writing() as connection:
             statement = self._database.insert_new(InteractionRow)
             for start in range(0, len(rows), _AT_ONCE):
-                new += connection.execute(statement.values(rows[start : start + _AT_ONCE])).rowcount
+                # The rows that come back are the new ones; drivers do not agree on how to count them.
+                some = statement.values(rows[start : start + _AT_ONCE]).returning(InteractionRow.ordinal)
+                new += len(connection.execute(some).all())
         return new
 
     def latest(self, user_id: str, limit: int) -> tuple[str, ...]:

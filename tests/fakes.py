@@ -34,6 +34,7 @@ class AdditiveModel:
         }
 
     ranks_nothing = True
+    causal = False
 
     @staticmethod
     def supports(intervention: Intervention) -> bool:

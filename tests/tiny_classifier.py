@@ -28,6 +28,7 @@ class TinyClassifier:
     version = "sha256:tiny"
     hidden_size = 16
     ranks_nothing = False
+    causal = False
 
     def __init__(self, leaning: dict[str, tuple[float, float, float]], seed: int = 0) -> None:
         self._leaning = leaning

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from explainer.evaluation.subject import Signals
+    from explainer.explanation import Settings
 
 UNION = "any head"
 ALPHAS = (0.001, 0.01, 0.05, 0.1)
@@ -32,6 +33,11 @@ class Choice:
     alpha: float
     n_samples: int
     temporal: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> Choice:
+        """The choice that settings make, once nothing in them is left to the model."""
+        return cls(settings.alpha, settings.n_samples or 0, bool(settings.temporal))
 
     def __str__(self) -> str:
         return f"alpha {self.alpha:g}, d {self.n_samples}, {'temporal' if self.temporal else 'not temporal'}"

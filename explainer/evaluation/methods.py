@@ -149,8 +149,9 @@ def attention_pruned(task: Task) -> tuple[Removal, Ranking]:
 
 def occlusion(task: Task) -> tuple[Removal, Ranking]:
     """Add items by what the margin loses without each alone, until the target falls."""
-    task.question.ask([(), *((position,) for position in range(task.n))])
     ranking = _by_effect(task)
+    if task.n > 1:
+        task.question.ask([(), *((position,) for position in range(task.n))])
     return _until_it_falls(task, ranking), ranking
 
 

@@ -81,7 +81,7 @@ def tries(
     """
     n, size = signals.case.n, sets.shape[1]
     tie = random.permutation(len(sets)).astype(np.float64)
-    recent = -sets.sum(axis=1).astype(np.float64)
+    recent = -sets.sum(axis=1) + tie / len(sets)  # equally recent sets come in a random order, too
     found = {
         name: _first(key[sets].sum(axis=1), recent if name.endswith("recency") else tie, works)
         for name, key in _keys(signals, random_weights, random).items()

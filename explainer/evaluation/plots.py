@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
     from explainer.evaluation.run import Evaluation
 
+COLOURS = 10
+"""Lines before a colour comes again, with the next style."""
+
+STYLES = ("-", "--", ":")
+
 LARGEST = 10
 """Sets of more items share a bar."""
 
@@ -89,4 +94,6 @@ def _rows(pyplot: ModuleType, evaluation: Evaluation) -> Any:
 
 def _steps(axes: Any, rows: list[int], users: int, label: str) -> None:
     ordered = np.sort(rows)
-    axes.step(ordered, 100 * np.arange(1, len(ordered) + 1) / users, where="post", label=label, linewidth=1.2)
+    shares = 100 * np.arange(len(ordered) + 1) / users
+    style = STYLES[len(axes.lines) // COLOURS % len(STYLES)]
+    axes.step([*ordered[:1], *ordered], shares, style, where="post", label=label, linewidth=1.2)

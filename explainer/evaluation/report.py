@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from explainer.evaluation.formatting import NONE, Json, marked, number, percent, table
+from explainer.evaluation.graph_report import defaults_section, graph_section, orders_section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-Json = dict[str, Any]
-NONE = "-"
+    from collections.abc import Mapping
 
 
 def markdown(figures: Json, facts: Mapping[str, str]) -> str:
@@ -24,9 +24,9 @@ def markdown(figures: Json, facts: Mapping[str, str]) -> str:
         *(headline(figures, intervention) for intervention in figures["interventions"]),
         _goals(figures["goals"]),
         _differences(figures),
-        _orders(figures["orders"]),
-        _graph(figures["graph"]),
-        _defaults(figures["defaults"]),
+        orders_section(figures["orders"]),
+        graph_section(figures["graph"]),
+        defaults_section(figures["defaults"]),
         _curves(figures["curves"]),
         _agreement(figures["agreement"]),
         _stability(figures),
@@ -55,7 +55,7 @@ def headline(figures: Json, intervention: str) -> str:
     ]
     head = (
         "method",
-        "covered by ≤ 3 items",
+        f"covered by ≤ {figures['max_size']} items",
         "by any number",
         "items in the set",
         "of exact's minimum size",
@@ -70,30 +70,8 @@ def headline(figures: Json, intervention: str) -> str:
         steady = ", ".join(
             f"`{method}` {percent(one['coverage_of_steady_users'], interval=False)}" for method, one in methods.items()
         )
-        shift += f" Covered by ≤ 3 items among the others: {steady}."
+        shift += f" Covered by ≤ {figures['max_size']} items among the others: {steady}."
     return f"## {intervention}\n\n{table(head, rows)}\n\n{shift}"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def percent(estimate: Json, *, interval: bool = True) -> str:
-    """A share with its interval, in percent."""
-    if estimate["mean"] is None:
-        return NONE
-    mean, low, high = (100 * estimate[name] for name in ("mean", "low", "high"))
-    return f"{mean:.1f}% [{low:.1f}, {high:.1f}]" if interval else f"{mean:.1f}%"
-
-
-def number(estimate: Json, digits: int) -> str:
-    """A mean with its interval."""
-    if estimate["mean"] is None:
-        return NONE
-    mean, low, high = (f"{estimate[name]:,.{digits}f}" for name in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]"
 
 
 def _kinds(certificates: Mapping[str, int]) -> str:
@@ -130,12 +108,9 @@ def _differences(figures: Json) -> str:
         rows = [
             (
                 f"`{method}`",
-                *(
-                    _marked(one[name], percent(one[name]))
-                    for name in ("coverage", "coverage_any_size", "exact_minimum")
-                ),
-                _marked(one["size"], number(one["size"], 2)),
-                _marked(one["rows"], number(one["rows"], 0)),
+                *(marked(one[name], percent(one[name])) for name in ("coverage", "coverage_any_size", "exact_minimum")),
+                marked(one["size"], number(one["size"], 2)),
+                marked(one["rows"], number(one["rows"], 0)),
             )
             for method, one in found["becausal_minus"].items()
         ]
@@ -153,84 +128,6 @@ def _differences(figures: Json) -> str:
         return ""
     note = "User by user. **Bold**: the interval excludes 0."
     return "\n\n".join(["## Differences", note, *sections])
-
-
-def _marked(estimate: Json, text: str) -> str:
-    return f"**{text}**" if estimate["excludes_zero"] else text
-
-
-def _orders(orders: Json) -> str:
-    if not orders:
-        return ""
-    sizes = sorted({size for one in orders.values() for size in one["tries_by_size"]})
-    budgets = list(next(iter(orders.values()))["coverage_at_rows"])
-    head = (
-        "order",
-        *(f"size {size}: sets tried, mean (median)" for size in sizes),
-        "as soon as becausal (sizes 2, 3)",
-        *(f"found in {rows} rows" for rows in budgets),
-    )
-    rows = [
-        (
-            name,
-            *(_tries(one["tries_by_size"].get(size)) for size in sizes),
-            percent(one["as_soon_as_becausal"], interval=False),
-            *(percent(one["coverage_at_rows"][rows], interval=False) for rows in budgets),
-        )
-        for name, one in orders.items()
-    ]
-    return f"## Orders of trying, at equal numbers of rows\n\n{table(head, rows)}"
-
-
-def _tries(estimate: Json | None) -> str:
-    return NONE if estimate is None else f"{number(estimate, 1)} ({estimate['median']:.0f})"
-
-
-def _graph(graph: Json) -> str:
-    if not graph:
-        return ""
-    rows = [
-        (
-            name,
-            percent(one["share"], interval=False),
-            number(one["auc"], 3),
-            number(one["size_auc"], 3),
-            percent(one["hits"]),
-        )
-        for name, one in graph.items()
-        if name != "choice"
-    ]
-    head = (
-        "chosen items",
-        "share of the items",
-        "AUC of the effect",
-        "AUC of its size",
-        "hold a deciding item, if any is",
-    )
-    return f"## What being adjacent to the target says\n\nGraphs: {graph['choice']}.\n\n{table(head, rows)}"
-
-
-def _defaults(defaults: Json) -> str:
-    if not defaults:
-        return ""
-    rows = [
-        (
-            one["graph"],
-            one["heads"],
-            NONE if one["validation_auc"] is None else f"{one['validation_auc']:.3f}",
-            number(one["test_auc"], 3),
-            NONE if one["share"] is None else f"{100 * one['share']:.1f}%",
-        )
-        for one in defaults["table"]
-    ]
-    chosen, shipped = defaults["chosen"], defaults["shipped"]
-    text = (
-        f"Chosen on {defaults['validation_users']} users: {chosen['graph']}, {chosen['heads']}. On the other "
-        f"{defaults['test_users']}: {number(chosen['auc'], 3)}; shipped ({shipped['graph']}, {shipped['heads']}): "
-        f"{number(shipped['auc'], 3)}; difference {number(defaults['chosen_minus_shipped'], 3)}."
-    )
-    head = ("graph", "heads", "AUC, validation users", "AUC, test users", "share of the items adjacent")
-    return f"## Defaults of the graph\n\n{text}\n\n{table(head, rows)}"
 
 
 def _curves(curves: Json) -> str:

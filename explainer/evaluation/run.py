@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from explainer.icd import warm_up
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from explainer.explanation import Settings
     from explainer.model import ExplainableModel, History
 
 
@@ -77,6 +78,7 @@ def evaluate(
             serve.
     """
     _check(model, users, plan)
+    plan = replace(plan, settings=_resolved(model, plan.settings))
     warm_up()
     study = Study(model, plan, random_weights)
     timed, shortened = (_spread(len(users), count) for count in (plan.timed, plan.shortened))
@@ -85,6 +87,12 @@ def evaluate(
         results.append(study.evaluate(case, timed=place in timed, shortened=place in shortened))
         progress(place + 1)
     return Evaluation(plan, tuple(results), Summary(results, plan).to_json(model))
+
+
+def _resolved(model: ExplainableModel, settings: Settings) -> Settings:
+    """The settings with nothing left to the model."""
+    temporal = model.causal if settings.temporal is None else settings.temporal
+    return replace(settings, n_samples=settings.n_samples or model.hidden_size, temporal=temporal)
 
 
 def _check(model: ExplainableModel, users: Sequence[Case], plan: Plan) -> None:

@@ -32,7 +32,8 @@ SHOWN = 100
 class Plan:
     """What is evaluated.
 
-    The graph's settings, the largest set and the row budget are those of ``settings``: the service's defaults.
+    The graph's settings, the largest set and the row budget are those of ``settings``: the service's defaults. ``evaluate``
+    fills in what they leave to the model.
     """
 
     methods: tuple[str, ...] = tuple(METHODS)
@@ -115,7 +116,7 @@ class Study:
         self.model = model
         self.plan = plan
         self._random_weights = random_weights
-        self.settings = replace(plan.settings, n_samples=plan.settings.n_samples or model.hidden_size)
+        self.settings = plan.settings
 
     def evaluate(self, case: Case, *, timed: bool, shortened: bool) -> UserResult:
         """Evaluate one user.
@@ -207,7 +208,7 @@ class Study:
     def _reach(self, result: UserResult, signals: Signals, question: RememberingQuestion) -> None:
         outcomes = question.peek([(), *((position,) for position in range(result.case.n))])
         effects, decides = outcomes.margin[0] - outcomes.margin[1:], outcomes.left[1:]
-        shipped = Choice(self.settings.alpha, int(self.settings.n_samples or 0), self.settings.temporal)
+        shipped = Choice.of(self.settings)
         for choice in {*grid(self.model.hidden_size, len(signals.matrices)), shipped}:
             chosen = adjacent(signals, choice)
             result.reach[choice] = {name: reach(members, effects, decides) for name, members in chosen.items()}

@@ -7,29 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explainer.evaluation.adjacency import UNION
 from explainer.evaluation.curves import LENGTHS
-from explainer.evaluation.orders import ORDERS
+from explainer.evaluation.graph_figures import SEARCHED, GraphFigures, only
 from explainer.evaluation.specificity import moved_others
 from explainer.evaluation.statistics import Bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from explainer.evaluation.adjacency import Choice, Reach
     from explainer.evaluation.study import Plan, Trial, UserResult
     from explainer.explanation import Intervention
     from explainer.model import ExplainableModel
 
 Json = dict[str, Any]
 NAN = float("nan")
-BUDGETS = (10, 50, 100, 250, 1000)
-"""Rows at which the orders are compared."""
-
-SEARCHED = (2, 3)
-"""Sizes that have to be searched for; all single items are one batch."""
 
 
 class Summary:
@@ -50,11 +43,10 @@ class Summary:
         """Everything, by name."""
         first = self._plan.interventions[0]
         return {
+            "max_size": self._limit,
             "interventions": {one.value: self._intervention(one) for one in self._plan.interventions},
             "goals": self._goals(first),
-            "orders": self._orders(),
-            "graph": self._graph(),
-            "defaults": self._defaults(),
+            **GraphFigures(self._results, self._plan, self._bootstrap).to_json(),
             "curves": {method: self._curves(method) for method in self._plan.methods},
             "agreement": self._agreement(first),
             "stability": self._stability(),
@@ -148,132 +140,25 @@ class Summary:
         least, ours = self._sizes(first, "exact"), self._sizes(first, "becausal")
         rows, limit = self._rows(first, "becausal"), self._rows(first, "exact")
         by_size = {
-            str(size): self._bootstrap.ratio(_only(rows, least == size), _only(limit, least == size)).to_json()
+            str(size): self._bootstrap.ratio(only(rows, least == size), only(limit, least == size)).to_json()
             for size in range(1, self._limit + 1)
         }
-        searched = np.isin(least, SEARCHED)
+        searched = least >= SEARCHED
         luck = np.array([_expected_rows(result) for result in self._results])
         return {
             "users_exact_covers": int((~np.isnan(least)).sum()),
             "users_becausal_covers_of_these": int((~np.isnan(least) & (ours <= self._limit)).sum()),
             "exact_minimum": self._mean(self._is_minimum(first, ours)),
-            "rows_of_exact": self._bootstrap.ratio(_only(rows, searched), _only(limit, searched)).to_json(),
-            "rows_of_exact_mean_of_users": self._mean(_only(rows / limit, searched)),
+            "rows_of_exact": self._bootstrap.ratio(only(rows, searched), only(limit, searched)).to_json(),
+            "rows_of_exact_mean_of_users": self._mean(only(rows / limit, searched)),
             "rows_of_exact_that_stops_at_its_first_hit": self._bootstrap.ratio(
-                _only(rows, searched), _only(luck, searched)
+                only(rows, searched), only(luck, searched)
             ).to_json(),
             "rows_of_exact_by_size": by_size,
             "rows_of_exact_without_a_set": self._bootstrap.ratio(
-                _only(rows, np.isnan(least)), _only(limit, np.isnan(least))
+                only(rows, np.isnan(least)), only(limit, np.isnan(least))
             ).to_json(),
         }
-
-    def _orders(self) -> Json:
-        """How soon each order meets a set that works, where there is one."""
-        size = np.array([result.first_size for result in self._results])
-        before = np.array([result.smaller_sets for result in self._results])
-        ours = self._tries("becausal")
-        orders: Json = {}
-        for name in ORDERS:
-            tried = self._tries(name)
-            if np.isnan(tried).all():
-                continue
-            orders[name] = {
-                "tries_by_size": {
-                    str(one): {
-                        **self._mean(_only(tried, size == one)),
-                        "median": float(np.median(tried[size == one])),
-                    }
-                    for one in sorted(set(size[size > 0].tolist()))
-                },
-                "coverage_at_rows": {str(rows): self._mean((before + tried <= rows).astype(float)) for rows in BUDGETS},
-                "as_soon_as_becausal": self._mean(_only((tried <= ours).astype(float), np.isin(size, SEARCHED))),
-            }
-        return orders
-
-    def _tries(self, order: str) -> NDArray[np.float64]:
-        return np.array([result.tries.get(order, NAN) for result in self._results], dtype=float)
-
-    def _graph(self) -> Json:
-        """What being adjacent to the target says about an item's effect, by head, with the service's settings."""
-        shipped = self._shipped()
-        if shipped is None:
-            return {}
-        heads = self._results_with_graphs()[0].reach[shipped]
-        found = {
-            name: self._reaches([result.reach.get(shipped, {}) for result in self._results], name) for name in heads
-        }
-        others = next(result.rivals for result in self._results if result.rivals)
-        return {
-            "choice": str(shipped),
-            **found,
-            **{name: self._reaches([result.rivals for result in self._results], name) for name in others},
-        }
-
-    def _reaches(self, users: Sequence[Mapping[str, Reach]], name: str) -> Json:
-        return {
-            figure: self._mean([getattr(user[name], figure) if name in user else NAN for user in users])
-            for figure in ("share", "auc", "hits", "size_auc")
-        }
-
-    def _defaults(self) -> Json:
-        """The best way to learn the graph, chosen on some users and judged on the others."""
-        shipped = self._shipped()
-        if shipped is None:
-            return {}
-        validation = np.random.default_rng(self._plan.seed).random(len(self._results)) < 0.3  # noqa: PLR2004 - a third
-        table = {
-            (choice, head): self._aucs(choice, head)
-            for choice, heads in sorted(self._results_with_graphs()[0].reach.items())
-            for head in heads
-        }
-        chosen = max(table, key=lambda key: _average(table[key][validation]) or 0.0)
-        held_out = {key: _only(values, ~validation) for key, values in table.items()}
-        difference = self._bootstrap.mean(held_out[chosen] - held_out[shipped, UNION])
-        return {
-            "validation_users": int(validation.sum()),
-            "test_users": int((~validation).sum()),
-            "chosen": {"graph": str(chosen[0]), "heads": chosen[1], "auc": self._mean(held_out[chosen])},
-            "shipped": {"graph": str(shipped), "heads": UNION, "auc": self._mean(held_out[shipped, UNION])},
-            "chosen_minus_shipped": {**difference.to_json(), "excludes_zero": difference.excludes_zero},
-            "table": [
-                {
-                    "graph": str(choice),
-                    "heads": head,
-                    "validation_auc": _average(values[validation]),
-                    "test_auc": self._mean(held_out[choice, head]),
-                    "share": _average(self._figures(choice, head, "share")),
-                }
-                for (choice, head), values in table.items()
-            ],
-        }
-
-    def _aucs(self, choice: Choice, head: str) -> NDArray[np.float64]:
-        """A target without neighbours, or with all of them, tells nothing: an even chance, so that no choice gains by it."""
-        given = self._figures(choice, head, "auc")
-        return np.where(np.isnan(given) & self._has_graphs(), 0.5, given)
-
-    def _figures(self, choice: Choice, head: str, figure: str) -> NDArray[np.float64]:
-        return np.array(
-            [getattr(result.reach[choice][head], figure) if result.reach else NAN for result in self._results]
-        )
-
-    def _has_graphs(self) -> NDArray[np.bool_]:
-        return np.array([bool(result.reach) for result in self._results])
-
-    def _results_with_graphs(self) -> list[UserResult]:
-        return [result for result in self._results if result.reach]
-
-    def _shipped(self) -> Choice | None:
-        """The choice of the settings."""
-        for result in self._results_with_graphs():
-            for choice in result.reach:
-                given = self._plan.settings
-                if (choice.alpha, choice.temporal) == (given.alpha, given.temporal) and choice.n_samples == (
-                    given.n_samples or max(one.n_samples for one in result.reach)
-                ):
-                    return choice
-        return None
 
     def _curves(self, method: str) -> Json:
         return {
@@ -319,14 +204,6 @@ class Summary:
             }
             for method in self._plan.methods
         }
-
-
-def _only(values: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return np.where(where, values, NAN)
-
-
-def _average(values: NDArray[np.float64]) -> float | None:
-    return None if np.isnan(values).all() else float(np.nanmean(values))
 
 
 def _quantiles(values: Sequence[float]) -> Json:

@@ -1,18 +1,24 @@
-"""A small client of the explanation service.
+"""Clients of the explanation service, synchronous here and for asyncio in ``becausal.aio``.
 
     with Client("localhost:50051") as becausal:
         explanation = becausal.explain(history=["50", "172", "181"], user_id="42")
 
-Calls raise ``grpc.RpcError`` as gRPC gives it: ``error.code()`` says what to do, ``error.details()`` says why in one
-sentence.
+Calls raise ``becausal.errors.CallError``, a ``grpc.RpcError`` whose class says what to do and whose text is one sentence.
+Every call has a deadline, is sent again when a server is UNAVAILABLE, and goes round robin over the healthy servers.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
+from becausal._requests import interactions, name_of
+from becausal.aio import AsyncClient
+from becausal.channel import DEFAULT_TIMEOUT, EXPLANATION_SERVICE, Bearer, Connection, Tls
+from becausal.errors import CallError, error_from
+from becausal.health import Health, check
 from becausal.v1.explanation_pb2 import ExplainOptions
 from becausal.v1.explanation_service_pb2 import (
     EXPLANATION_VIEW_UNSPECIFIED,
@@ -26,7 +32,6 @@ from becausal.v1.explanation_service_pb2 import (
     RecommendAndExplainResponse,
     RecommendRequest,
     RecommendResponse,
-    RecordInteractionsRequest,
     ReplayExplanationRequest,
     ReplayExplanationResponse,
     WhatIfRequest,
@@ -36,21 +41,32 @@ from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from becausal.v1.explanation_pb2 import Explanation
 
-DEFAULT_TIMEOUT = 30.0
-"""Seconds that a call may take unless the client is told otherwise."""
+__all__ = ["DEFAULT_TIMEOUT", "AsyncClient", "CallError", "Client", "Health", "Tls"]
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response")
 
 
 class Client:
-    """Calls the service at one address over one channel; safe to share between threads.
+    """Calls the service over one channel; safe to share between threads. Every call takes ``timeout``, in seconds.
 
     Args:
-        address: Host and port, or any gRPC target such as ``dns:///becausal:50051``.
+        address: Host and port, or a gRPC target such as ``dns:///becausal:50051``; calls go to all that it resolves to.
         timeout: Seconds that each call may take.
-        credentials: TLS credentials; None opens a plaintext channel.
+        credentials: Credentials of gRPC, where ``tls`` does not say enough.
+        tls: True for TLS with the well-known authorities, or a ``Tls``; by default the channel is plaintext.
+        token: Bearer token, or a function that gives one and is asked for each call.
+        plaintext_token: Send the token without TLS to another machine: only where something else encrypts the way.
+        metadata: Sent with each call; ``becausal-actor`` is the caller's name in the audit log.
+        options: Channel options of gRPC, over ``becausal.channel.OPTIONS``.
+
+    Raises:
+        ValueError: the settings contradict one another, or the token would travel in the clear.
     """
 
     def __init__(
@@ -59,16 +75,29 @@ class Client:
         *,
         timeout: float = DEFAULT_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | bool | None = None,
+        token: Bearer | None = None,
+        plaintext_token: bool = False,
+        metadata: Sequence[tuple[str, str]] = (),
+        options: Sequence[tuple[str, str | int]] = (),
     ) -> None:
-        self._timeout = timeout
+        self._connection = Connection(address, timeout, tls, credentials, token, plaintext_token, metadata, options)
+        named, opened = self._connection.channel_options(), self._connection.channel_credentials()
         self._channel = (
-            grpc.insecure_channel(address) if credentials is None else grpc.secure_channel(address, credentials)
+            grpc.insecure_channel(address, named) if opened is None else grpc.secure_channel(address, opened, named)
         )
         self._stub = ExplanationServiceStub(self._channel)
 
-    def recommend(self, history: Sequence[str] = (), *, k: int | None = None, user_id: str = "") -> RecommendResponse:
+    @property
+    def channel(self) -> grpc.Channel:
+        """The channel, for stubs of other services such as ``AuditService``."""
+        return self._channel
+
+    def recommend(
+        self, history: Sequence[str] = (), *, k: int | None = None, user_id: str = "", timeout: float | None = None
+    ) -> RecommendResponse:
         """The k best items for a history of item tokens, oldest first, or for what is recorded for the user."""
-        return self._stub.Recommend(RecommendRequest(history=history, k=k, user_id=user_id), timeout=self._timeout)
+        return self._call(self._stub.Recommend, RecommendRequest(history=history, k=k, user_id=user_id), timeout)
 
     def explain(
         self,
@@ -77,10 +106,11 @@ class Client:
         item: str = "",
         user_id: str = "",
         options: ExplainOptions | None = None,
+        timeout: float | None = None,
     ) -> Explanation:
         """Why ``item`` (by default the top recommendation) is recommended; stored before it is returned."""
         request = ExplainRequest(history=history, item=item, user_id=user_id, options=options)
-        return self._stub.Explain(request, timeout=self._timeout)
+        return self._call(self._stub.Explain, request, timeout)
 
     def recommend_and_explain(
         self,
@@ -89,10 +119,11 @@ class Client:
         k: int | None = None,
         user_id: str = "",
         options: ExplainOptions | None = None,
+        timeout: float | None = None,
     ) -> RecommendAndExplainResponse:
         """The k best items, each with its stored explanation."""
         request = RecommendAndExplainRequest(history=history, k=k, user_id=user_id, options=options)
-        return self._stub.RecommendAndExplain(request, timeout=self._timeout)
+        return self._call(self._stub.RecommendAndExplain, request, timeout)
 
     def what_if(
         self,
@@ -102,16 +133,21 @@ class Client:
         add: Sequence[str] = (),
         intervention: ExplainOptions.Intervention.ValueType = ExplainOptions.INTERVENTION_UNSPECIFIED,
         k: int | None = None,
+        timeout: float | None = None,
     ) -> WhatIfResponse:
         """How the recommendations change when positions of the history are removed and items added."""
         request = WhatIfRequest(history=history, remove=remove, add=add, intervention=intervention, k=k)
-        return self._stub.WhatIf(request, timeout=self._timeout)
+        return self._call(self._stub.WhatIf, request, timeout)
 
     def get_explanation(
-        self, name: str, *, view: ExplanationView.ValueType = EXPLANATION_VIEW_UNSPECIFIED
+        self,
+        name: str,
+        *,
+        view: ExplanationView.ValueType = EXPLANATION_VIEW_UNSPECIFIED,
+        timeout: float | None = None,
     ) -> Explanation:
         """The stored explanation of that name, ``explanations/{id}``."""
-        return self._stub.GetExplanation(GetExplanationRequest(name=name, view=view), timeout=self._timeout)
+        return self._call(self._stub.GetExplanation, GetExplanationRequest(name=name, view=view), timeout)
 
     def list_explanations(
         self,
@@ -119,33 +155,67 @@ class Client:
         filter: str = "",  # noqa: A002 - the field's name in the API
         view: ExplanationView.ValueType = EXPLANATION_VIEW_UNSPECIFIED,
         page_size: int = 0,
+        timeout: float | None = None,
     ) -> Iterator[Explanation]:
-        """Stored explanations, newest first, fetched page by page as they are consumed."""
+        """Stored explanations, newest first, fetched page by page as they are consumed; the timeout is a page's."""
         request = ListExplanationsRequest(filter=filter, view=view, page_size=page_size)
         while True:
-            page = self._stub.ListExplanations(request, timeout=self._timeout)
+            page = self._call(self._stub.ListExplanations, request, timeout)
             yield from page.explanations
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
-    def replay_explanation(self, name: str) -> ReplayExplanationResponse:
+    def replay_explanation(self, name: str, *, timeout: float | None = None) -> ReplayExplanationResponse:
         """Compute a stored explanation again and say whether every stated fact still holds."""
-        return self._stub.ReplayExplanation(ReplayExplanationRequest(name=name), timeout=self._timeout)
+        return self._call(self._stub.ReplayExplanation, ReplayExplanationRequest(name=name), timeout)
 
-    def erase_user(self, user_id: str, *, reason: str = "") -> EraseUserResponse:
+    def erase_user(self, user_id: str, *, reason: str = "", timeout: float | None = None) -> EraseUserResponse:
         """Erase all that is stored about a user; the reason stays in the audit log, so it must not name the user."""
-        return self._stub.EraseUser(EraseUserRequest(user_id=user_id, reason=reason), timeout=self._timeout)
+        return self._call(self._stub.EraseUser, EraseUserRequest(user_id=user_id, reason=reason), timeout)
 
-    def record_interactions(self, user_id: str, items: Sequence[str]) -> int:
-        """Store that a user had these items just now, in this order; how many were new."""
-        interactions = [RecordInteractionsRequest.Interaction(user_id=user_id, item=item) for item in items]
-        request = RecordInteractionsRequest(interactions=interactions)
-        return self._stub.RecordInteractions(request, timeout=self._timeout).recorded
+    def record_interactions(
+        self, user_id: str, items: Sequence[str], *, time: datetime | None = None, timeout: float | None = None
+    ) -> int:
+        """Store that a user had these items, in this order, at a time (by default now); how many were new."""
+        request = interactions(user_id, items, time)
+        return self._call(self._stub.RecordInteractions, request, timeout).recorded
+
+    def health(self, service: str = EXPLANATION_SERVICE, *, timeout: float | None = None) -> Health:
+        """What the server says of a service."""
+        return self._checked(service, timeout, wait=False)
+
+    def wait_until_serving(self, timeout: float | None = None) -> None:
+        """Return when a server is there and healthy.
+
+        Raises:
+            DeadlineError: none was in time.
+        """
+        self._checked("", timeout, wait=True)
 
     def close(self) -> None:
         """Close the channel; calls under way fail."""
         self._channel.close()
+
+    def _call(
+        self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None
+    ) -> Response:
+        seconds = self._connection.timeout if timeout is None else timeout
+        try:
+            return method(request, timeout=seconds, metadata=self._connection.call_metadata())
+        except grpc.RpcError as error:
+            raise self._error(error, name_of(request), seconds) from error
+
+    def _checked(self, service: str, timeout: float | None, *, wait: bool) -> Health:
+        seconds = self._connection.timeout if timeout is None else timeout
+        try:
+            health: Health = check(self._channel)(service, timeout=seconds, wait_for_ready=wait)
+        except grpc.RpcError as error:
+            raise self._error(error, "Health", seconds) from error
+        return health
+
+    def _error(self, error: grpc.RpcError, call: str, seconds: float) -> CallError:
+        return error_from(error, call=call, address=self._connection.address, timeout=seconds)
 
     def __enter__(self) -> Self:
         return self

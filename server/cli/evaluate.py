@@ -78,7 +78,7 @@ def evaluate_(
     }
     _save(evaluation, facts, out, plots=plots)
     if json:
-        typer.echo(jsonlib.dumps({"facts": facts, **evaluation.figures}, ensure_ascii=False))
+        typer.echo(jsonlib.dumps({"facts": facts, **evaluation.figures}, ensure_ascii=False, allow_nan=False))
     else:
         typer.echo(headline(evaluation.figures, plan.interventions[0].value))
         typer.echo(f"\nWritten to {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))
@@ -95,18 +95,26 @@ def _evaluated(recommender: Recommender, asked: Sequence[Case], plan: Plan, shuf
     )
     with bar:
         task = bar.add_task("Evaluating", total=len(asked))
+
+        def show(done: int) -> None:
+            # Intervals and specificity come last and take about a minute for a thousand users.
+            bar.update(task, completed=done, description="Summing up" if done == len(asked) else "Evaluating")
+
         return evaluate(
             recommender,
             asked,
             plan,
             random_weights=Recommender(shuffled),
-            progress=lambda done: bar.update(task, completed=done),
+            progress=show,
         )
 
 
 def _save(evaluation: Evaluation, facts: dict[str, str], out: Path, *, plots: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / "evaluation.json", jsonlib.dumps({"facts": facts, **evaluation.figures}, indent=1, ensure_ascii=False))
+    _write(
+        out / "evaluation.json",
+        jsonlib.dumps({"facts": facts, **evaluation.figures}, indent=1, ensure_ascii=False, allow_nan=False),
+    )
     _write(out / "evaluation.md", markdown(evaluation.figures, facts))
     lines = [jsonlib.dumps(record, ensure_ascii=False) for record in evaluation.records()]
     _write(out / "records.jsonl", "\n".join(lines))

@@ -28,6 +28,8 @@ EXPORT = "becausal-audit-export"
 PROOF = "becausal-audit-proof"
 FORMAT = 1
 
+_LOSSES = {Fault.TRUNCATED_TAIL, Fault.REMOVED_ENTRY, Fault.EDITED_ENTRY, Fault.UNREADABLE_LINE}
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -234,13 +236,20 @@ def _check_indexes(state: _State, size: int) -> None:
 
 
 def _check_erasures(state: _State) -> None:
-    for entry_id, entry in state.gone.items():
-        if entry_id not in state.named_by_erasures:
-            state.report.add(
-                Fault.UNEXPLAINED_ERASURE,
-                entry.name,
-                f"The document of {entry.name} is gone and no erasure entry says so.",
-            )
+    unexplained = [entry for entry_id, entry in state.gone.items() if entry_id not in state.named_by_erasures]
+    if unexplained and any(finding.fault in _LOSSES for finding in state.report.findings):
+        state.report.add(
+            Fault.UNEXPLAINED_ERASURE,
+            unexplained[0].name,
+            f"{len(unexplained)} documents are gone, and the entries that may say why are missing.",
+        )
+        unexplained = []
+    for entry in unexplained:
+        state.report.add(
+            Fault.UNEXPLAINED_ERASURE,
+            entry.name,
+            f"The document of {entry.name} is gone and no erasure entry says so.",
+        )
     for entry in state.entries:
         if entry.id in state.present & state.named_by_erasures:
             state.report.add(

@@ -626,7 +626,9 @@ class ExplainOptions(google.protobuf.message.Message):
     max_radius: builtins.int
     """Largest conditioning set of the graph. Default: none."""
     temporal: builtins.bool
-    """Whether the order of the history is taken as the order of time in the graph. Default: no."""
+    """Whether the order of the history is taken as the order of time in the graph. Default: as the model reads it, no for
+    BERT4Rec, yes for SASRec.
+    """
     exhaust: builtins.bool
     """Whether to try all sets of the size that is found, so that the alternatives are complete. Default: no."""
     language_code: builtins.str

@@ -16,6 +16,7 @@ FAULTS = {
     # What these say is about the server's own files, code or database: a client is told that there was a fault.
     explainer_errors.InvalidAttentionError,
     explainer_errors.InvalidCorrelationError,
+    explainer_errors.MissingExtraError,
     recommender_errors.BundleError,
     recommender_errors.CheckpointError,
     recommender_errors.DatasetError,

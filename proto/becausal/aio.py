@@ -1,0 +1,219 @@
+"""The client for asyncio: the calls of ``becausal.client.Client`` as coroutines.
+
+    async with AsyncClient("localhost:50051") as becausal:
+        explanation = await becausal.explain(history=["50", "172", "181"], user_id="42")
+
+A coroutine that is cancelled cancels its call, and the server stops working on it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from becausal._requests import interactions, name_of
+from becausal.channel import DEFAULT_TIMEOUT, EXPLANATION_SERVICE, Bearer, Connection, Tls
+from becausal.errors import CallError, error_from
+from becausal.health import Health, check
+from becausal.v1.explanation_pb2 import ExplainOptions
+from becausal.v1.explanation_service_pb2 import (
+    EXPLANATION_VIEW_UNSPECIFIED,
+    EraseUserRequest,
+    EraseUserResponse,
+    ExplainRequest,
+    ExplanationView,
+    GetExplanationRequest,
+    ListExplanationsRequest,
+    RecommendAndExplainRequest,
+    RecommendAndExplainResponse,
+    RecommendRequest,
+    RecommendResponse,
+    ReplayExplanationRequest,
+    ReplayExplanationResponse,
+    WhatIfRequest,
+    WhatIfResponse,
+)
+from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
+    from types import TracebackType
+
+    from becausal.v1.explanation_pb2 import Explanation
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response")
+
+
+class AsyncClient:
+    """As ``becausal.client.Client``, with the same arguments, for asyncio; to be made where the event loop runs.
+
+    Raises:
+        ValueError: the settings contradict one another, or the token would travel in the clear.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | bool | None = None,
+        token: Bearer | None = None,
+        plaintext_token: bool = False,
+        metadata: Sequence[tuple[str, str]] = (),
+        options: Sequence[tuple[str, str | int]] = (),
+    ) -> None:
+        self._connection = Connection(address, timeout, tls, credentials, token, plaintext_token, metadata, options)
+        named, opened = self._connection.channel_options(), self._connection.channel_credentials()
+        self._channel = (
+            grpc.aio.insecure_channel(address, named)
+            if opened is None
+            else grpc.aio.secure_channel(address, opened, named)
+        )
+        self._stub = ExplanationServiceStub(self._channel)
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The channel, for stubs of other services such as ``AuditService``."""
+        return self._channel
+
+    async def recommend(
+        self, history: Sequence[str] = (), *, k: int | None = None, user_id: str = "", timeout: float | None = None
+    ) -> RecommendResponse:
+        """The k best items for a history of item tokens, oldest first, or for what is recorded for the user."""
+        return await self._call(self._stub.Recommend, RecommendRequest(history=history, k=k, user_id=user_id), timeout)
+
+    async def explain(
+        self,
+        history: Sequence[str] = (),
+        *,
+        item: str = "",
+        user_id: str = "",
+        options: ExplainOptions | None = None,
+        timeout: float | None = None,
+    ) -> Explanation:
+        """Why ``item`` (by default the top recommendation) is recommended; stored before it is returned."""
+        request = ExplainRequest(history=history, item=item, user_id=user_id, options=options)
+        return await self._call(self._stub.Explain, request, timeout)
+
+    async def recommend_and_explain(
+        self,
+        history: Sequence[str] = (),
+        *,
+        k: int | None = None,
+        user_id: str = "",
+        options: ExplainOptions | None = None,
+        timeout: float | None = None,
+    ) -> RecommendAndExplainResponse:
+        """The k best items, each with its stored explanation."""
+        request = RecommendAndExplainRequest(history=history, k=k, user_id=user_id, options=options)
+        return await self._call(self._stub.RecommendAndExplain, request, timeout)
+
+    async def what_if(
+        self,
+        history: Sequence[str],
+        *,
+        remove: Sequence[int] = (),
+        add: Sequence[str] = (),
+        intervention: ExplainOptions.Intervention.ValueType = ExplainOptions.INTERVENTION_UNSPECIFIED,
+        k: int | None = None,
+        timeout: float | None = None,
+    ) -> WhatIfResponse:
+        """How the recommendations change when positions of the history are removed and items added."""
+        request = WhatIfRequest(history=history, remove=remove, add=add, intervention=intervention, k=k)
+        return await self._call(self._stub.WhatIf, request, timeout)
+
+    async def get_explanation(
+        self,
+        name: str,
+        *,
+        view: ExplanationView.ValueType = EXPLANATION_VIEW_UNSPECIFIED,
+        timeout: float | None = None,
+    ) -> Explanation:
+        """The stored explanation of that name, ``explanations/{id}``."""
+        return await self._call(self._stub.GetExplanation, GetExplanationRequest(name=name, view=view), timeout)
+
+    async def list_explanations(
+        self,
+        *,
+        filter: str = "",  # noqa: A002 - the field's name in the API
+        view: ExplanationView.ValueType = EXPLANATION_VIEW_UNSPECIFIED,
+        page_size: int = 0,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Explanation]:
+        """Stored explanations, newest first, fetched page by page as they are consumed; the timeout is a page's."""
+        request = ListExplanationsRequest(filter=filter, view=view, page_size=page_size)
+        while True:
+            page = await self._call(self._stub.ListExplanations, request, timeout)
+            for explanation in page.explanations:
+                yield explanation
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def replay_explanation(self, name: str, *, timeout: float | None = None) -> ReplayExplanationResponse:
+        """Compute a stored explanation again and say whether every stated fact still holds."""
+        return await self._call(self._stub.ReplayExplanation, ReplayExplanationRequest(name=name), timeout)
+
+    async def erase_user(self, user_id: str, *, reason: str = "", timeout: float | None = None) -> EraseUserResponse:
+        """Erase all that is stored about a user; the reason stays in the audit log, so it must not name the user."""
+        return await self._call(self._stub.EraseUser, EraseUserRequest(user_id=user_id, reason=reason), timeout)
+
+    async def record_interactions(
+        self, user_id: str, items: Sequence[str], *, time: datetime | None = None, timeout: float | None = None
+    ) -> int:
+        """Store that a user had these items, in this order, at a time (by default now); how many were new."""
+        request = interactions(user_id, items, time)
+        response = await self._call(self._stub.RecordInteractions, request, timeout)
+        return response.recorded
+
+    async def health(self, service: str = EXPLANATION_SERVICE, *, timeout: float | None = None) -> Health:
+        """What the server says of a service."""
+        return await self._checked(service, timeout, wait=False)
+
+    async def wait_until_serving(self, timeout: float | None = None) -> None:
+        """Return when a server is there and healthy.
+
+        Raises:
+            DeadlineError: none was in time.
+        """
+        await self._checked("", timeout, wait=True)
+
+    async def close(self) -> None:
+        """Close the channel; calls under way fail."""
+        await self._channel.close()
+
+    async def _call(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None
+    ) -> Response:
+        seconds = self._connection.timeout if timeout is None else timeout
+        try:
+            return await method(request, timeout=seconds, metadata=self._connection.call_metadata())
+        except grpc.RpcError as error:
+            raise self._error(error, name_of(request), seconds) from error
+
+    async def _checked(self, service: str, timeout: float | None, *, wait: bool) -> Health:
+        seconds = self._connection.timeout if timeout is None else timeout
+        try:
+            health: Health = await check(self._channel)(service, timeout=seconds, wait_for_ready=wait)
+        except grpc.RpcError as error:
+            raise self._error(error, "Health", seconds) from error
+        return health
+
+    def _error(self, error: grpc.RpcError, call: str, seconds: float) -> CallError:
+        return error_from(error, call=call, address=self._connection.address, timeout=seconds)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
