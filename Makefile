@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP := -m pip --disable-pip-version-check --quiet
 BIN := .venv/bin
 
-.PHONY: help setup demo test check stubs check-stubs docs format clean
+.PHONY: help setup demo test soak check stubs check-stubs docs format clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-zA-Z_.-]+:.*?## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ demo: .venv/.done .demo/ml-100k/.done ## Import the demo checkpoint, serve it, a
 test: .venv/.done .venv-recbole/.done .demo/ml-100k/.done ## Run every test, RecBole's conformance among them
 	$(BIN)/python -m pytest
 	.venv-recbole/bin/python -m pytest tests/conformance
+
+soak: .venv/.done ## Kill the writer and PostgreSQL at full length: 200 rounds on SQLite, 20 on PostgreSQL
+	BECAUSAL_SOAK=1 $(BIN)/python -m pytest tests/storage/test_faults.py -k kill_9
 
 check: .venv/.done check-stubs ## Lint, types, import rules, protocol
 	$(BIN)/ruff format --check .

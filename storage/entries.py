@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert
 
-from becausal.audit.entries import Kind, canonical, commitment, new_salt
+from becausal.audit.entries import Kind, canonical, canonical_text, commit, new_salt
 from storage.errors import InvalidRecordError
 from storage.identifiers import new_id
 from storage.models import ExplanationCauseRow, ExplanationRow, LogEntryRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from uuid import UUID
 
     from sqlalchemy import Connection
@@ -61,7 +60,7 @@ def explanation_entry(record_id: UUID, payload: str) -> Row:
     Raises:
         InvalidRecordError: a number in the payload is too large for canonical JSON.
     """
-    return _entry(record_id, Kind.EXPLANATION, json.loads(payload))
+    return _entry(record_id, Kind.EXPLANATION, lambda: canonical_text(payload))
 
 
 def event_entry(kind: Kind, facts: Mapping[str, Any], user_id: str | None = None) -> Row:
@@ -76,14 +75,14 @@ def event_entry(kind: Kind, facts: Mapping[str, Any], user_id: str | None = None
         InvalidRecordError: the facts are no canonical JSON.
     """
     document = {"format": 1, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts}
-    row = _entry(new_id(), kind, document)
+    row = _entry(new_id(), kind, lambda: canonical(document))
     return row | {"document": canonical(document).decode(), "user_id": user_id}
 
 
-def _entry(entry_id: UUID, kind: Kind, document: Any) -> Row:
+def _entry(entry_id: UUID, kind: Kind, document: Callable[[], bytes]) -> Row:
     salt = new_salt()
     try:
-        committed = commitment(salt, document)
+        committed = commit(salt, document())
     except ValueError:
         raise InvalidRecordError("record", "the record holds a number beyond 2^53 or half a character") from None
     return {

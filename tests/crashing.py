@@ -110,8 +110,9 @@ def check_all(url: str, acknowledged: list[UUID], newest: int = 50) -> None:
         assert sorted(row.leaf_index for row in entries) == list(range(len(entries)))
         with database.reading() as connection:
             size, root = connection.execute(
-                select(LogCheckpointRow.size, LogCheckpointRow.root)
-                .where(LogCheckpointRow.size == select(func.max(LogCheckpointRow.size)).scalar_subquery())
+                select(LogCheckpointRow.size, LogCheckpointRow.root).where(
+                    LogCheckpointRow.size == select(func.max(LogCheckpointRow.size)).scalar_subquery()
+                )
             ).one()
             assert (size, root_hash(size, _tiles(connection).node)) == (len(entries), root)
         for record_id in acknowledged[-newest:]:

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from becausal.v1 import explanation_service_pb2
+from becausal.v1 import audit_service_pb2, explanation_service_pb2
 from server.cli.app import app
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 CALLS = [
     method.name
-    for service in explanation_service_pb2.DESCRIPTOR.services_by_name.values()
+    for file in (explanation_service_pb2, audit_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
 

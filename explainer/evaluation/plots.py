@@ -23,6 +23,15 @@ LARGEST = 10
 """Sets of more items share a bar."""
 
 
+def check_matplotlib() -> None:
+    """Make sure that plots can be drawn.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    _pyplot()
+
+
 def save_plots(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Draw how large the sets of each method are, and how many users each has explained after so many rows.
 

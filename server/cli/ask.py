@@ -15,7 +15,12 @@ from server.cli.graph_file import graph_text, write_graph
 from server.cli.options import BundleFolder, ConfigFile, Database, Json, config_with
 from server.cli.printing import print_explanation, print_json, print_recommendation, print_what_if
 
-History = Annotated[str, typer.Option("--history", help="Item tokens, oldest first, separated by commas; left out, what is recorded for --user.")]
+History = Annotated[
+    str,
+    typer.Option(
+        "--history", help="Item tokens, oldest first, separated by commas; left out, what is recorded for --user."
+    ),
+]
 User = Annotated[str, typer.Option("--user", help="User id to store with the explanation.")]
 Address = Annotated[
     str | None,

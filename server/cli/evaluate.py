@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from explainer.evaluation import METHODS, Plan, cases, evaluate
-from explainer.evaluation.plots import save_plots
+from explainer.evaluation.plots import check_matplotlib, save_plots
 from explainer.evaluation.report import headline, markdown
 from explainer.explanation import Intervention
 from recommender import Recommender, load_bundle, read_dataset
@@ -63,6 +63,7 @@ def evaluate_(
         seed=seed,
         settings=settings.explain.settings(),
     )
+    _prepare(out, plots=plots)
     loaded = load_bundle(settings.bundle)
     recommender = Recommender(loaded)
     held_out = _drawn(read_dataset(data, loaded.data_settings).held_out("test"), users, seed)
@@ -107,6 +108,16 @@ def _evaluated(recommender: Recommender, asked: Sequence[Case], plan: Plan, shuf
             random_weights=Recommender(shuffled),
             progress=show,
         )
+
+
+def _prepare(out: Path, *, plots: bool) -> None:
+    """Fail now rather than after the evaluation."""
+    if plots:
+        check_matplotlib()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{out} cannot be made a folder ({error.strerror}); name another with --out.") from error
 
 
 def _save(evaluation: Evaluation, facts: dict[str, str], out: Path, *, plots: bool) -> None:

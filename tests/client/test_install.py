@@ -81,7 +81,8 @@ async def test_it_installs_alone_and_calls(
     assert found["asyncio"] == found["sync"] == "Because you watched Alien"
     assert found["error"] == ["InvalidRequestError", "INVALID_FIELD", "k"]
     assert found["modules"] == []
-    assert set(found["packages"]) == {"becausal-client", "grpcio", "protobuf", "typing_extensions"}
+    # newer versions of grpcio need typing_extensions
+    assert set(found["packages"]) - {"typing_extensions"} == {"becausal-client", "grpcio", "protobuf"}
     assert {f"{name}=={version}" for name, version in found["packages"].items()} >= set(versions)
 
 

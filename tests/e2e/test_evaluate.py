@@ -47,3 +47,14 @@ def test_an_unknown_method_gets_one_sentence(becausal: Becausal, demo_bundle: Pa
     assert ran.code == 2
     assert "'magic'" in ran.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_way_is_said_before_the_evaluation(becausal: Becausal, demo_bundle: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    ran = becausal("evaluate", "--bundle", demo_bundle, "--data", DATA, "--out", file)
+
+    assert ran.code == 2
+    assert "--out" in ran.err
+    assert "Evaluating" not in ran.err

@@ -16,7 +16,7 @@ from explainer.errors import InvalidParameterError, MissingExtraError
 from explainer.evaluation import METHODS, Plan, cases, evaluate
 from explainer.evaluation.adjacency import UNION, Choice, adjacent, rivals
 from explainer.evaluation.curves import curves, pn_r, pn_s
-from explainer.evaluation.plots import save_plots
+from explainer.evaluation.plots import check_matplotlib, save_plots
 from explainer.evaluation.report import markdown
 from explainer.evaluation.statistics import Bootstrap, auc
 from explainer.evaluation.subject import Case, RememberingQuestion, Signals
@@ -179,3 +179,5 @@ def test_without_matplotlib_the_remedy_is_named(
 
     with pytest.raises(MissingExtraError, match=r"\[evaluate\]"):
         save_plots(evaluation, tmp_path)
+    with pytest.raises(MissingExtraError):
+        check_matplotlib()

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 LANGUAGES = Languages(None)
 
 
-def made(model: FakeRecommender | None = None, history: tuple[str, ...] = ("d", "a", "b", "c")) -> storage.ExplanationRecord:
+def made(
+    model: FakeRecommender | None = None, history: tuple[str, ...] = ("d", "a", "b", "c")
+) -> storage.ExplanationRecord:
     config = Config()
     application = Application(model or FakeRecommender(), config, None)
     return application.explain(history, None, config.explain.settings(), "42", Patience())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +19,7 @@ from storage.models import Base, LogEntryRow
 from storage_examples import record
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from uuid import UUID
 
 SIGNER = Signer.new("becausal.test/log")
@@ -44,9 +44,7 @@ def proved(log: storage.AuditLog, record_id: UUID) -> bool:
 def everything(database: storage.Database) -> str:
     """All that the database holds, as text."""
     with database.reading() as connection:
-        return "\n".join(
-            str(row) for table in Base.metadata.sorted_tables for row in connection.execute(select(table))
-        )
+        return "\n".join(str(row) for table in Base.metadata.sorted_tables for row in connection.execute(select(table)))
 
 
 def test_erasing_takes_the_user_and_leaves_every_proof(
@@ -77,7 +75,7 @@ def test_erasing_takes_the_user_and_leaves_every_proof(
     assert all(proved(log, each.id) for each in [*mine, theirs])
     (entry_id,) = erased.entry_ids
     assert proved(log, entry_id)
-    document = json.loads((trail.entry(entry_id) or pytest.fail()).document or "")
+    document = json.loads((trail.entry(entry_id) or pytest.fail("no erasure entry")).document or "")
     assert document["entries"] == [*(str(each.id) for each in mine), str(read["id"])]
     assert (document["actor"], document["cause"], document["reason"]) == ("clerk", "user", "asked")
 

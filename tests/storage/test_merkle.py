@@ -45,11 +45,15 @@ def node_of(leaves: list[bytes]):  # noqa: ANN201
 def tiles_of(leaves: list[bytes], batches: list[int]) -> Tiles:
     """Tiles written in batches, each by a reader of its own that sees what was stored before."""
     stored: dict[tuple[int, int], bytes] = {}
+
+    def load(level: int, place: int) -> bytes:
+        return stored.get((level, place), b"")
+
     at = 0
     for batch in [*batches, len(leaves)]:
-        stored |= Tiles(lambda level, place: stored.get((level, place), b"")).append(at, leaves[at : at + batch])
+        stored.update(Tiles(load).append(at, leaves[at : at + batch]))
         at = min(at + batch, len(leaves))
-    return Tiles(lambda level, place: stored.get((level, place), b""))
+    return Tiles(load)
 
 
 def test_the_vectors_of_certificate_transparency() -> None:

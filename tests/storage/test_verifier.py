@@ -220,7 +220,9 @@ def test_a_proof_of_one_record(
     assert (fault in found) if fault else not found
 
 
-@pytest.mark.parametrize("content", ["", "x", "{}", "[]", "null", '{"type": "becausal-audit-export", "format": 9}', "\xff"])
+@pytest.mark.parametrize(
+    "content", ["", "x", "{}", "[]", "null", '{"type": "becausal-audit-export", "format": 9}', "\xff"]
+)
 def test_what_is_no_export_is_said(tmp_path: Path, content: str) -> None:
     file = tmp_path / "file"
     file.write_bytes(content.encode("latin-1"))
@@ -228,7 +230,9 @@ def test_what_is_no_export_is_said(tmp_path: Path, content: str) -> None:
         verify_file(file)
 
 
-@pytest.mark.parametrize("text", ["", "a+b+c", "PRIVATE+KEY+a+b+c", SIGNER.verifier.text[:-4], f"x{SIGNER.verifier.text}"])
+@pytest.mark.parametrize(
+    "text", ["", "a+b+c", "PRIVATE+KEY+a+b+c", SIGNER.verifier.text[:-4], f"x{SIGNER.verifier.text}"]
+)
 def test_what_is_no_key_is_said_without_repeating_it(text: str) -> None:
     for parse in (Verifier.parse, Signer.parse):
         with pytest.raises(KeyFormatError) as caught:

@@ -154,9 +154,7 @@ async def test_a_legal_hold_is_a_failed_precondition(stub: ExplanationServiceStu
     assert [violation.type for violation in unmet.violations] == ["LEGAL_HOLD"]
 
 
-async def test_reads_are_recorded_with_who_and_what(
-    stub: ExplanationServiceStub, database: storage.Database
-) -> None:
+async def test_reads_are_recorded_with_who_and_what(stub: ExplanationServiceStub, database: storage.Database) -> None:
     name = (await stub.Explain(pb.ExplainRequest(history=HISTORY, user_id="7"))).name
     who = [("becausal-actor", "auditor")]
     await stub.GetExplanation(pb.GetExplanationRequest(name=name), metadata=who)
@@ -181,9 +179,7 @@ async def test_recording_reads_can_be_switched_off(repository: storage.Explanati
     assert documents(repository._database, Kind.READ) == []
 
 
-async def test_proofs_lead_to_the_signed_checkpoint(
-    repository: storage.ExplanationRepository, tmp_path: Path
-) -> None:
+async def test_proofs_lead_to_the_signed_checkpoint(repository: storage.ExplanationRepository, tmp_path: Path) -> None:
     signer = Signer.new("becausal.test")
     write_key(tmp_path / "key", signer)
     settings = {"key_file": tmp_path / "key", "origin": "becausal.test", "sequence_seconds": 0.02}

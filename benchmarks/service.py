@@ -1,0 +1,315 @@
+"""Measures `becausal serve` against the same work without gRPC, and against a bare echo, in one run; JSON on stdout.
+
+From the repository's root, after ``make demo``::
+
+    .venv/bin/python -m benchmarks.service [--quick] [--calls 20000]
+
+The sides of a ratio take turns and do the same calls in the same order, and the ratio is the median over the rounds, so
+that a busy machine slows both. Server, echo and this process share the machine's cores. Exit status 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+import storage
+from becausal.client import Client, Health
+from becausal.errors import CallError
+from becausal.v1.explanation_service_pb2 import ExplainRequest, RecommendRequest
+from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
+from explainer import warm_up
+from recommender import Recommender, load_bundle, read_dataset
+from server.application import Application, Patience
+from server.cli.bench import calling
+from server.config import Config
+from server.load import OK, Call, Plan, measure, quantile
+from server.records import Records
+from server.rpc.messages import explanation_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+BECAUSAL = str(Path(sys.executable).with_name("becausal"))
+CALLERS = (1, 8, 32)
+USERS, LENGTH = 24, 20
+ONE = ["168", "50", "172", "181", "1", "7", "174", "195"]
+DEADLINE_S = 60.0
+STEADY_LOAD = 0.7
+WARM_SHARE = 0.2
+"""Share of the calls of the memory test after which memory counts as warmed up."""
+
+History = list[str]
+LOOP = asyncio.new_event_loop()
+"""One for all: grpc.aio does not like a second one in a process (https://github.com/grpc/grpc/issues/25364)."""
+
+
+def main() -> int:
+    """Print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=ROOT / ".demo" / "bundle")
+    parser.add_argument("--data", type=Path, default=ROOT / ".demo" / "ml-100k")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--calls", type=int, default=2000, help="Explain calls of the memory test")
+    parser.add_argument("--quick", action="store_true", help="one round and few calls, for a first look")
+    parser.add_argument("--echo", action="store_true", help=argparse.SUPPRESS)  # this script as the echo server
+    options = parser.parse_args()
+    if options.echo:
+        LOOP.run_until_complete(echo())
+        return 0
+    if options.quick:
+        options.rounds, options.calls = 1, 200
+    with tempfile.TemporaryDirectory() as folder:
+        found = {
+            "machine": {"processor": platform.machine(), "cpus": os.cpu_count(), "load": os.getloadavg()[0]},
+            **measured(options, Path(folder)),
+        }
+    missed = goals(found)
+    print(json.dumps({**found, "missedGoals": missed}, indent=1))
+    return 1 if missed else 0
+
+
+def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Every figure."""
+    bundle = load_bundle(options.bundle)
+    users = list(read_dataset(options.data, bundle.data_settings).histories().values())[:USERS]
+    cases = {
+        "one history of 8 items": [ONE] * USERS,
+        f"{USERS} real histories of 20 items": [list(h[-LENGTH:]) for h in users],
+    }
+    starts = [start_to_ready(options.bundle, folder / f"start{n}.db") for n in range(options.rounds)]
+    with serving(options.bundle, folder / "server.db") as (process, address):
+        found: dict[str, Any] = {"startToReadyS": round(statistics.median(starts), 2)}
+        with local(options.bundle, folder / "local.db") as explain:
+            found["explainOverGrpcToInProcess"] = {
+                name: {
+                    f"{callers} callers": explained(address, explain, histories, callers, options.rounds)
+                    for callers in CALLERS
+                }
+                for name, histories in cases.items()
+            }
+        found["recommendToEcho"] = recommended(address, options.rounds, 100 if options.quick else 1000)
+        found["explainAt70Percent"] = {name: steady(address, h, quick=options.quick) for name, h in cases.items()}
+        found["memory"] = memory(process, address, options.calls)
+    return found
+
+
+def goals(found: dict[str, Any]) -> list[str]:
+    """The goals that were missed. Histories of different lengths take different times, so tails count for one alone."""
+    one, real = found["explainOverGrpcToInProcess"]
+    ratios = found["explainOverGrpcToInProcess"][real]
+    missed = [f"Explain, {callers}: {case['ratio']} < 0.85" for callers, case in ratios.items() if case["ratio"] < 0.85]  # noqa: PLR2004
+    for name, value, low, high in (
+        ("Recommend to echo", found["recommendToEcho"]["ratio"], 0.25, None),
+        ("p99/p50 at 70 % load", found["explainAt70Percent"][one]["p99ToP50"], None, 3.0),
+        ("memory growth", found["memory"]["growth"], None, 0.02),
+        ("start to ready, s", found["startToReadyS"], None, 6.0),
+    ):
+        if (low is not None and value < low) or (high is not None and value > high):
+            missed.append(f"{name}: {value}, goal {low or high}")
+    return missed
+
+
+@contextmanager
+def serving(bundle: Path, database: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server process of its own, and its address."""
+    url = f"sqlite:///{database}"
+    storage.upgrade(url)
+    command = [BECAUSAL, "serve", "--bundle", str(bundle), "--database", url, "--address", "127.0.0.1:0"]
+    environment = os.environ | {"BECAUSAL_BUNDLES": str(database.parent / "bundles")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603 - our own command
+        try:
+            assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
+            yield process, process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+
+
+def start_to_ready(bundle: Path, database: Path) -> float:
+    """Seconds from the start of the process until it says SERVING, its caches warm."""
+    start = time.perf_counter()
+    with serving(bundle, database) as (_, address), Client(address) as client:
+        while True:
+            try:
+                if client.health() is Health.SERVING:
+                    return time.perf_counter() - start
+            except CallError:
+                time.sleep(0.01)
+
+
+class Local:
+    """The work of Explain without gRPC: the model on one thread, storing on the writer, as the server does it."""
+
+    def __init__(self, application: Application, config: Config) -> None:
+        self._application = application
+        self._settings = config.explain.settings()
+        self._model = ThreadPoolExecutor(1)
+
+    def __call__(self, history: History) -> int:
+        """Explain, store, and make the message; its size in bytes."""
+        work = self._model.submit(self._application.explain, history, None, self._settings, "bench", Patience())
+        record = work.result()
+        self._application.submit([record]).result()
+        return explanation_message(record).ByteSize()
+
+
+@contextmanager
+def local(bundle: Path, database: Path) -> Iterator[Local]:
+    """The application in this process."""
+    config = Config(bundle=bundle, database_url=f"sqlite:///{database}")
+    storage.upgrade(config.database_url)
+    warm_up()
+    with storage.Database(config.database_url) as opened, Records(opened, config.audit) as records:
+        records.start()
+        yield Local(Application(Recommender(load_bundle(bundle)), config, records.explanations, records), config)
+
+
+def explained(address: str, explain: Local, histories: list[History], callers: int, rounds: int) -> dict[str, float]:
+    """Explain over gRPC and in process, in turns."""
+    requests = [ExplainRequest(history=history, user_id="bench") for history in histories]
+    pairs = [
+        (timed_calls(address, "Explain", requests, callers), timed_local(explain, histories, callers))
+        for _ in range(rounds + 1)
+    ][1:]  # the first round warms both up
+    over, inside = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return {
+        "grpcPerSecond": round(len(histories) / over, 1),
+        "inProcessPerSecond": round(len(histories) / inside, 1),
+        "ratio": round(statistics.median(there / here for here, there in pairs), 3),
+    }
+
+
+def timed_local(explain: Local, histories: list[History], callers: int) -> float:
+    """Seconds for all histories, in process."""
+    with ThreadPoolExecutor(callers) as pool:
+        start = time.perf_counter()
+        list(pool.map(explain, histories))
+        return time.perf_counter() - start
+
+
+def timed_calls(address: str, method: str, requests: list[Any], callers: int) -> float:
+    """Seconds for all requests, over one connection that stands."""
+
+    async def run() -> float:
+        async with grpc.aio.insecure_channel(address) as channel:
+            await channel.channel_ready()
+            stub = _echo(channel) if method == "Echo" else getattr(ExplanationServiceStub(channel), method)
+            left = iter(requests)
+
+            async def caller() -> None:
+                for request in left:
+                    await stub(request, timeout=DEADLINE_S)
+
+            start = time.perf_counter()
+            await asyncio.gather(*(caller() for _ in range(callers)))
+            return time.perf_counter() - start
+
+    return LOOP.run_until_complete(run())
+
+
+def recommended(address: str, rounds: int, calls: int) -> dict[str, float]:
+    """Recommend against a bare echo of the same request, 8 callers each, in turns."""
+    requests = [RecommendRequest(history=ONE)] * calls
+    command = [sys.executable, "-m", "benchmarks.service", "--echo"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this script
+        try:
+            assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
+            there = f"127.0.0.1:{process.stdout.readline().strip()}"
+            pairs = [
+                (timed_calls(address, "Recommend", requests, 8), timed_calls(there, "Echo", requests, 8))
+                for _ in range(rounds + 1)
+            ][1:]
+        finally:
+            process.terminate()
+    ours, echoes = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return {
+        "recommendPerSecond": round(calls / ours, 1),
+        "echoPerSecond": round(calls / echoes, 1),
+        "ratio": round(statistics.median(theirs / ours for ours, theirs in pairs), 3),
+    }
+
+
+async def echo() -> None:
+    """Serve an RPC that gives back the bytes it is given; the port on stdout."""
+
+    async def handler(request: bytes, _context: Any) -> bytes:
+        return request
+
+    server = grpc.aio.server()
+    handlers = {"Echo": grpc.unary_unary_rpc_method_handler(handler)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(port, flush=True)
+    await server.wait_for_termination()
+
+
+def _echo(channel: grpc.aio.Channel) -> Any:
+    return channel.unary_unary("/bench.Echo/Echo", request_serializer=RecommendRequest.SerializeToString)
+
+
+def steady(address: str, histories: list[History], *, quick: bool) -> dict[str, Any]:
+    """Latencies of the open loop at 70 % of what eight callers get through."""
+    requests = [ExplainRequest(history=history, user_id="bench") for history in histories]
+
+    async def run() -> dict[str, Any]:
+        async with grpc.aio.insecure_channel(address) as channel:
+            call: Call = calling([ExplanationServiceStub(channel).Explain], requests, DEADLINE_S)
+            seconds = 1.0 if quick else 4.0
+            most = await measure(call, Plan(concurrency=8, window=seconds, most_windows=6))
+            rate = STEADY_LOAD * most.reported.per_second
+            found = await measure(call, Plan(rate=rate, window=seconds, most_windows=6))
+        latencies = found.reported.latencies[OK]
+        p50, p99 = (quantile(latencies, percent) for percent in (50.0, 99.0))
+        return {
+            "rate": round(rate, 1),
+            "calls": len(latencies),
+            "stable": found.stable,
+            "p50Ms": round(1000 * p50, 2),
+            "p99Ms": round(1000 * p99, 2),
+            "p99ToP50": round(p99 / p50, 2),
+        }
+
+    return LOOP.run_until_complete(run())
+
+
+def memory(process: subprocess.Popen[str], address: str, calls: int) -> dict[str, Any]:
+    """How the server's resident memory grows over many Explain calls of 8 callers, once it is warm."""
+    requests = (ExplainRequest(history=ONE, user_id="bench") for _ in itertools.count())
+    warm = int(WARM_SHARE * calls)
+    timed_calls(address, "Explain", list(itertools.islice(requests, warm)), 8)
+    before = resident_mib(process.pid)
+    timed_calls(address, "Explain", list(itertools.islice(requests, calls - warm)), 8)
+    after = resident_mib(process.pid)
+    return {
+        "calls": calls,
+        "warmMiB": round(before, 1),
+        "afterMiB": round(after, 1),
+        "growth": round(after / before - 1, 4),
+    }
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process, as Linux counts it."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
