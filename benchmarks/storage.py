@@ -27,13 +27,20 @@ import psycopg  # noqa: E402 - after the path
 
 import storage  # noqa: E402
 from databases import running_postgres  # noqa: E402
+from explainer import warm_up  # noqa: E402
 from explainer.explanation import Effect, Explanation, GraphEdge, HeadGraph, Status  # noqa: E402
+from recommender import Recommender, load_bundle, read_dataset  # noqa: E402
+from server.application import Application, Patience  # noqa: E402
+from server.config import Config  # noqa: E402
+from server.records import Records  # noqa: E402
 from storage.records import encode  # noqa: E402
 from storage_examples import plain, record  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DEMO = ROOT / ".demo"
+USERS = 150
 BATCH = 100
 WRITTEN = 3000
 ASKED = 300
@@ -152,6 +159,28 @@ def writes(url: str) -> dict[str, float]:
     return rates
 
 
+def share_of_explain(url: str) -> dict[str, float]:
+    """What durable storing adds to the median of Explain, on the demo's model and users."""
+    recommender = Recommender(load_bundle(DEMO / "bundle"))
+    warm_up()
+    histories = list(read_dataset(DEMO / "ml-100k").histories().values())[:USERS]
+    config = Config()
+    settings = config.explain.settings()
+    computing, storing = [], []
+    with storage.Database(url) as database, Records(database, config.audit) as records:
+        records.start()
+        application = Application(recommender, config, records.explanations, records)
+        for history in histories[:5] + histories:
+            started = time.perf_counter()
+            made = application.explain(history, None, settings, "u", Patience())
+            computed = time.perf_counter()
+            application.store([made])
+            computing.append(1000 * (computed - started))
+            storing.append(1000 * (time.perf_counter() - computed))
+    explain, store = statistics.median(computing[5:]), statistics.median(storing[5:])
+    return {"explain_ms": round(explain, 2), "store_ms": round(store, 2), "share": round(store / explain, 3)}
+
+
 def _plain(connection: psycopg.Connection, rows: list[tuple[Any, str]]) -> None:
     for start in range(0, len(rows), BATCH):
         with connection.transaction(), connection.cursor() as cursor:
@@ -178,6 +207,10 @@ def main() -> None:
         with server.new_database() as url:
             storage.upgrade(url)
             result["writes_per_second"] = writes(url)
+        if (DEMO / "bundle").is_dir():
+            with server.new_database() as url:
+                storage.upgrade(url)
+                result["storing beside Explain"] = share_of_explain(url)
         with server.new_database() as url:
             storage.upgrade(url)
             at = 0

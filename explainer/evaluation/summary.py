@@ -150,7 +150,7 @@ class Summary:
             "users_becausal_covers_of_these": int((~np.isnan(least) & (ours <= self._limit)).sum()),
             "exact_minimum": self._mean(self._is_minimum(first, ours)),
             "rows_of_exact": self._bootstrap.ratio(only(rows, searched), only(limit, searched)).to_json(),
-            "rows_of_exact_mean_of_users": self._mean(only(rows / limit, searched)),
+            "rows_of_exact_mean_of_users": self._mean(only(rows / np.maximum(limit, 1), searched)),
             "rows_of_exact_that_stops_at_its_first_hit": self._bootstrap.ratio(
                 only(rows, searched), only(luck, searched)
             ).to_json(),
