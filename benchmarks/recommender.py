@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from explainer.explanation import Intervention
+from explainer.settings import Intervention
 from recommender import HistoryPolicy, Recommender, import_checkpoint, read_dataset
 from recommender.checkpoint import read_checkpoint
 

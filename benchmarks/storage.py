@@ -9,6 +9,7 @@ by the repository. `plain INSERT` and `COPY` put the same bytes into a table wit
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import platform
 import random
@@ -118,6 +119,8 @@ def reads(url: str) -> dict[str, object]:
             "status": lambda: storage.ExplanationFilter(status=Status.EXPLAINED),
             "time": lambda: storage.ExplanationFilter(created_before=storage.identifiers.time_of(SEED.choice(ids))),
         }
+        gc.collect()
+        gc.freeze()  # as the server does
         found: dict[str, object] = {"get": milliseconds(lambda: explanations.get(SEED.choice(ids)), ASKED)}
         for name, spec in specs.items():
             found[f"list by {name}"] = milliseconds(lambda spec=spec: explanations.list(spec(), 50), ASKED)
@@ -167,6 +170,8 @@ def share_of_explain(url: str) -> dict[str, float]:
     config = Config()
     settings = config.explain.settings()
     computing, storing = [], []
+    gc.collect()
+    gc.freeze()
     with storage.Database(url) as database, Records(database, config.audit) as records:
         records.start()
         application = Application(recommender, config, records.explanations, records)

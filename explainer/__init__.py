@@ -3,12 +3,13 @@
 from explainer.attention import attention_correlation
 from explainer.budget import Budget
 from explainer.explain import explain
-from explainer.explanation import Explanation, Intervention, Settings, Status
+from explainer.explanation import Explanation, Status
 from explainer.icd import learn_pag, learn_pags, warm_up
 from explainer.language import Languages
 from explainer.model import ExplainableModel, History, Outcomes, ScoredItem
 from explainer.pag import Mark, Pag, Stop
 from explainer.reason import Wording
+from explainer.settings import Intervention, Settings
 from explainer.support import EdgeSupport, edge_support
 from explainer.tree import InfluenceTree, possible_influence_tree
 

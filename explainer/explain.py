@@ -23,16 +23,15 @@ from explainer.explanation import (
     Counterfactual,
     Effect,
     Explanation,
-    Intervention,
     RankedItem,
     Robustness,
-    Settings,
     Standing,
     Status,
 )
 from explainer.graphs import HeadReading, nearest, read_heads
 from explainer.relation import strongest
 from explainer.search import Finding, Question, search
+from explainer.settings import Intervention, Settings
 from explainer.support import edge_support
 from explainer.verification import counterfactual, position_sensitive, robustness, single_effects, standing
 

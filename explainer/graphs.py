@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from explainer.explanation import Settings
+    from explainer.settings import Settings
     from explainer.support import EdgeSupport
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from explainer.explanation import Intervention
+from explainer.settings import Intervention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

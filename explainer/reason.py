@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from explainer.explanation import Relation, Robustness, Settings
+    from explainer.explanation import Relation, Robustness
     from explainer.language import Languages
+    from explainer.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from explainer.budget import Budget
-    from explainer.explanation import Intervention
     from explainer.model import ExplainableModel, History, Outcomes, Removal
+    from explainer.settings import Intervention
 
 PROBES = 16
 """Sets of each size that are tried before any size is exhausted."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explainer.explanation import Counterfactual, Effect, Intervention, Obstacle, RankedItem, Robustness, Standing
+from explainer.explanation import Counterfactual, Effect, Obstacle, RankedItem, Robustness, Standing
+from explainer.settings import Intervention
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -136,6 +136,9 @@ def save_bundle(out: Path, content: Content, about: Mapping[str, Any]) -> Bundle
             save_file(dict(content.tensors), fresh / WEIGHTS)
             save_catalogue(fresh / ITEMS, catalogue_tensors(content.tokens, content.fields), content.title_field)
             _write_manifest(fresh, content.architecture, about)
+            for name in (WEIGHTS, ITEMS):
+                # safetensors writes for its owner alone; a bundle is read by whoever serves it, as the manifest is.
+                (fresh / name).chmod((fresh / MANIFEST).stat().st_mode)
             if out.exists():
                 out.replace(Path(scratch) / "replaced")
             fresh.replace(out)

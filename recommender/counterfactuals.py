@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explainer.explanation import Intervention
+from explainer.settings import Intervention
 from recommender.errors import HistoryError
 
 if TYPE_CHECKING:

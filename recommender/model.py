@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from explainer.explanation import Intervention
 from explainer.model import History, Outcomes, Removal, ScoredItem
+from explainer.settings import Intervention
 from recommender.architecture import Model
 from recommender.counterfactuals import check_removals, edited
 from recommender.engine import Engine

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from explainer.budget import Budget
 from explainer.explain import explain
-from explainer.explanation import RankedItem, Settings
+from explainer.explanation import RankedItem
 from explainer.language import Languages
 from explainer.reason import Wording
 from server.errors import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from explainer.model import History
+    from explainer.settings import Settings
     from recommender import Recommender
     from server.config import Config
     from server.pages import Page

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from explainer.explanation import Intervention
-from explainer.explanation import Settings as ExplainerSettings
+from explainer.settings import Intervention
+from explainer.settings import Settings as ExplainerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

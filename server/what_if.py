@@ -11,8 +11,8 @@ from server.errors import InvalidFieldError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from explainer.explanation import Intervention
     from explainer.model import History, Removal, ScoredItem
+    from explainer.settings import Intervention
     from recommender import Recommender
 
 

@@ -11,7 +11,8 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 import storage
-from explainer.explanation import Cause, Explanation, RankedItem, Settings, Status
+from explainer.explanation import Cause, Explanation, RankedItem, Status
+from explainer.settings import Settings
 
 if typing.TYPE_CHECKING:
     from collections.abc import Sequence

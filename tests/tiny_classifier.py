@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explainer.explanation import Intervention
 from explainer.model import NEAR_TIE, Outcomes, ScoredItem
+from explainer.settings import Intervention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from explainer.evaluation.subject import Signals
-    from explainer.explanation import Settings
+    from explainer.settings import Settings
 
 UNION = "any head"
 ALPHAS = (0.001, 0.01, 0.05, 0.1)

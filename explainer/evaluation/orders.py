@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from explainer.evaluation.subject import RememberingQuestion, Signals
-    from explainer.explanation import Settings
+    from explainer.settings import Settings
 
 ASKS_SINGLES = ("occlusion", "becausal")
 """Orders that rest on what the single removals did, so that they try all of them whatever comes first."""

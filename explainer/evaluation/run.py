@@ -17,8 +17,8 @@ from explainer.icd import warm_up
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from explainer.explanation import Settings
     from explainer.model import ExplainableModel, History
+    from explainer.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

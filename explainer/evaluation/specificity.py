@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from explainer.evaluation.study import UserResult
-    from explainer.explanation import Intervention
     from explainer.model import ExplainableModel
+    from explainer.settings import Intervention
 
 OTHERS = 3
 """Other users that are asked for each set."""

@@ -13,8 +13,8 @@ from explainer.evaluation.curves import Curves, curves, pn_r, pn_s
 from explainer.evaluation.methods import METHODS, Answer, Task, answer
 from explainer.evaluation.orders import rows_before, sets_of_first_size, tries
 from explainer.evaluation.subject import Case, Memory, RememberingQuestion, Signals
-from explainer.explanation import Intervention, Settings
 from explainer.model import History
+from explainer.settings import Intervention, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from explainer.explanation import Settings
     from explainer.model import ExplainableModel, History, Removal
+    from explainer.settings import Settings
 
 Memory = dict[tuple[int, ...], tuple[float, int, float, float]]
 """Score, rank, probability and margin of the target by removal."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from explainer.evaluation.study import Plan, Trial, UserResult
-    from explainer.explanation import Intervention
     from explainer.model import ExplainableModel
+    from explainer.settings import Intervention
 
 Json = dict[str, Any]
 NAN = float("nan")

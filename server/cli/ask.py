@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from becausal.v1.explanation_pb2 import ExplainOptions
-from explainer.explanation import Intervention
+from explainer.settings import Intervention
 from server.cli.failure import CommandError
 from server.cli.gateway import open_gateway
 from server.cli.graph_file import graph_text, write_graph

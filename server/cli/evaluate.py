@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from explainer.evaluation import METHODS, Plan, cases, evaluate
 from explainer.evaluation.plots import check_matplotlib, save_plots
 from explainer.evaluation.report import headline, markdown
-from explainer.explanation import Intervention
+from explainer.settings import Intervention
 from recommender import Recommender, load_bundle, read_dataset
 from recommender.evaluation import quality
 from server.cli.failure import CommandError

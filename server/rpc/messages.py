@@ -9,7 +9,7 @@ from uuid import UUID
 
 from becausal.v1 import explanation_pb2 as pb
 from becausal.v1 import explanation_service_pb2 as service_pb
-from explainer.explanation import Intervention, Settings
+from explainer.settings import Intervention, Settings
 from server.errors import InvalidFieldError
 
 if TYPE_CHECKING:

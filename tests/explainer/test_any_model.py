@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from explainer.explain import explain
-from explainer.explanation import CertificateKind, Intervention, Settings, Status
+from explainer.explanation import CertificateKind, Status
 from explainer.language import Languages
 from explainer.model import History
 from explainer.reason import Wording
+from explainer.settings import Intervention, Settings
 from tiny_classifier import TinyClassifier
 
 SENTENCE = History(("a", "superb", "film", "with", "a", "dull", "end", "but", "wonderful", "music"))

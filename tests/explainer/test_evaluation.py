@@ -20,7 +20,7 @@ from explainer.evaluation.plots import check_matplotlib, save_plots
 from explainer.evaluation.report import markdown
 from explainer.evaluation.statistics import Bootstrap, auc
 from explainer.evaluation.subject import Case, RememberingQuestion, Signals
-from explainer.explanation import Intervention, Settings
+from explainer.settings import Intervention, Settings
 from fakes import AdditiveModel, history
 
 if TYPE_CHECKING:

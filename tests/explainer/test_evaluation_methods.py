@@ -14,8 +14,9 @@ from explainer.budget import Budget
 from explainer.evaluation.methods import METHODS, Task, answer, certificate
 from explainer.evaluation.orders import rows_before, sets_of_first_size, tries
 from explainer.evaluation.subject import Case, RememberingQuestion, Signals
-from explainer.explanation import CertificateKind, Intervention, Settings
+from explainer.explanation import CertificateKind
 from explainer.search import search
+from explainer.settings import Intervention, Settings
 from fakes import AdditiveModel, history
 
 if TYPE_CHECKING:

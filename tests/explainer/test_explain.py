@@ -16,10 +16,11 @@ from explainer.errors import (
     TargetOutsideTopKError,
 )
 from explainer.explain import explain
-from explainer.explanation import Explanation, Settings, Status
+from explainer.explanation import Explanation, Status
 from explainer.language import Languages
 from explainer.model import History
 from explainer.reason import Wording
+from explainer.settings import Settings
 from fakes import AdditiveModel, history
 
 TITLES = {"a": "Alien", "b": "Brazil", "t": "Them!", "r": "Ran", "q": "Quiz Show"}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from explainer.explain import explain
-from explainer.explanation import Explanation, Settings
 from explainer.language import Languages
 from explainer.model import NEAR_TIE, History
 from explainer.reason import Wording
+from explainer.settings import Settings
 from fakes import AdditiveModel
+
+if TYPE_CHECKING:
+    from explainer.explanation import Explanation
 
 WORDING = Wording(lambda _: "", Languages())
 NOISE = 1e-6

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from explainer.errors import InvalidParameterError
-from explainer.explanation import Intervention, Relation, Robustness, Settings
+from explainer.explanation import Relation, Robustness
 from explainer.language import SHIPPED, LanguageError, Languages, read_language
 from explainer.reason import Wording
+from explainer.settings import Intervention, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

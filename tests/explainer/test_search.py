@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from explainer.budget import Budget
 from explainer.errors import CancelledError
-from explainer.explanation import CertificateKind, Intervention, Status
+from explainer.explanation import CertificateKind, Status
 from explainer.model import NEAR_TIE, History
 from explainer.search import MOST_ALTERNATIVES, Question, search
+from explainer.settings import Intervention
 from fakes import AdditiveModel, history
 
 

@@ -62,6 +62,11 @@ def test_the_version_is_that_of_the_content(tmp_path: Path, path: Path) -> None:
     assert other.version != version
 
 
+def test_who_reads_the_manifest_reads_the_weights(path: Path) -> None:
+    """A service often runs as another user than the one who imported."""
+    assert len({(path / name).stat().st_mode for name in (MANIFEST, WEIGHTS, ITEMS)}) == 1
+
+
 def test_any_flipped_byte_is_found(path: Path) -> None:
     """Every byte of the manifest, and every 97th of the arrays."""
     for name, step in ((MANIFEST, 1), (WEIGHTS, 97), (ITEMS, 97)):

@@ -8,8 +8,8 @@ import pytest
 
 from explainer.errors import InvalidParameterError
 from explainer.evaluation import METHODS, Plan, cases, evaluate
-from explainer.explanation import Intervention
 from explainer.model import History
+from explainer.settings import Intervention
 from recbole_files import TOKENS, architecture, random_weights
 from recommender.bundle import Content
 from recommender.model import Recommender

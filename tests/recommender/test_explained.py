@@ -45,7 +45,9 @@ def test_robustness_counts_what_the_model_can_do() -> None:
 
 def test_an_intervention_that_the_model_lacks_is_refused() -> None:
     with pytest.raises(InterventionError, match="mask token"):
-        explain(recommender("SASRec"), HISTORY, settings=Settings(intervention=Intervention.MASK_TOKEN), wording=WORDING)
+        explain(
+            recommender("SASRec"), HISTORY, settings=Settings(intervention=Intervention.MASK_TOKEN), wording=WORDING
+        )
 
 
 @pytest.mark.parametrize("model", ["BERT4Rec", "SASRec"])

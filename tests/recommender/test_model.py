@@ -12,8 +12,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from explainer.explanation import Intervention
 from explainer.model import NEAR_TIE, ExplainableModel, History
+from explainer.settings import Intervention
 from plain_models import PlainModel
 from recbole_files import TOKENS, architecture, random_weights
 from recommender.bundle import Content

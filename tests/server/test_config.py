@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from explainer.explanation import Intervention, Settings
+from explainer.settings import Intervention, Settings
 from server.config import Config, ConfigError, load_config
 
 ROOT = Path(__file__).resolve().parent.parent.parent

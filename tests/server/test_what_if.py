@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from explainer.explanation import Intervention
+from explainer.settings import Intervention
 from fakes import FakeRecommender
 from server.errors import InvalidFieldError
 from server.what_if import Edit, what_if
