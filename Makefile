@@ -42,8 +42,8 @@ test: .venv/.done .venv-recbole/.done .demo/ml-100k/.done ## Run every test, Rec
 	$(BIN)/python -m pytest
 	.venv-recbole/bin/python -m pytest tests/conformance
 
-soak: .venv/.done ## Kill the writer and PostgreSQL at full length: 200 rounds on SQLite, 20 on PostgreSQL
-	BECAUSAL_SOAK=1 $(BIN)/python -m pytest tests/storage/test_faults.py -k kill_9
+soak: .venv/.done ## Kill writer, server and PostgreSQL at full length: 200 rounds on SQLite, 20 on PostgreSQL
+	BECAUSAL_SOAK=1 $(BIN)/python -m pytest tests/storage/test_faults.py tests/e2e/test_killed_server.py -k kill_9
 
 check: .venv/.done check-stubs ## Lint, types, import rules, protocol
 	$(BIN)/ruff format --check .
