@@ -1,9 +1,9 @@
 # Two commands for a new machine: `make demo` and `make test`. The rest are their parts.
 PYTHON ?= python3
-PIP := -m pip --disable-pip-version-check --quiet
+PIP := -m pip --disable-pip-version-check -qq
 BIN := .venv/bin
 
-.PHONY: help setup demo test soak check stubs check-stubs docs format clean
+.PHONY: help setup demo test soak check check-breaking stubs check-stubs docs format clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-zA-Z_.-]+:.*?## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -45,7 +45,7 @@ test: .venv/.done .venv-recbole/.done .demo/ml-100k/.done ## Run every test, Rec
 soak: .venv/.done ## Kill writer, server and PostgreSQL at full length: 200 rounds on SQLite, 20 on PostgreSQL
 	BECAUSAL_SOAK=1 $(BIN)/python -m pytest tests/storage/test_faults.py tests/e2e/test_killed_server.py -k kill_9
 
-check: .venv/.done check-stubs ## Lint, types, import rules, protocol
+check: .venv/.done check-stubs check-breaking ## Lint, types, import rules, protocol
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -58,6 +58,10 @@ stubs: .venv-protoc/.done ## Generate the protocol's Python stubs
 
 check-stubs: .venv-protoc/.done
 	.venv-protoc/bin/python tools/generate_stubs.py --check
+
+# Against the newest release; until there is one, against the last commit.
+check-breaking: .venv/.done
+	$(BIN)/buf breaking proto --against "$$(git rev-parse --path-format=absolute --git-common-dir)#subdir=proto,ref=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || git rev-parse HEAD)"
 
 docs: .venv/.done ## Write the configuration reference from the code
 	$(BIN)/python tools/generate_config_docs.py
