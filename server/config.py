@@ -136,6 +136,12 @@ class Config(BaseSettings):
         default=None,
         description="Folder where served bundles are kept by their digest, for replays; unset: `bundles` beside `bundle`.",
     )
+    drain_delay_seconds: float = Field(
+        default=0.5,
+        ge=0,
+        description="How long new calls are still taken at shutdown, after health says NOT_SERVING, so that clients "
+        "and load balancers turn to another instance; with Kubernetes some seconds more than it takes to leave the endpoints.",
+    )
     drain_seconds: float = Field(
         default=10.0, ge=0, description="How long calls under way may take to finish at shutdown."
     )

@@ -9,6 +9,8 @@
     ├── InvalidFilterError        the filter cannot be read
     └── ExplanationNotFoundError  nothing is stored under that name
 
+    ShuttingDownError             another instance has to answer; nothing was done
+
 Each text is one sentence that says what to do; it is safe to show to a caller.
 """
 
@@ -49,3 +51,7 @@ class InvalidFilterError(RequestError):
 
 class ExplanationNotFoundError(RequestError):
     """There is no explanation of that name."""
+
+
+class ShuttingDownError(Exception):
+    """The server takes no new calls any more."""

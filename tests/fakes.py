@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -125,4 +126,18 @@ class SlowRecommender(FakeRecommender):
     def without(self, *args: object, **kwargs: object) -> Outcomes:
         self.batches += 1
         time.sleep(0.2)
+        return super().without(*args, **kwargs)
+
+
+class HeldRecommender(FakeRecommender):
+    """Begins its first batch, and goes on when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = threading.Event()
+        self.go_on = threading.Event()
+
+    def without(self, *args: object, **kwargs: object) -> Outcomes:
+        self.started.set()
+        assert self.go_on.wait(60)
         return super().without(*args, **kwargs)

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def listening(
-    repository: storage.ExplanationRepository, recommender: FakeRecommender | None = None
+    repository: storage.ExplanationRepository, recommender: FakeRecommender | None = None, *, drain_delay: float = 0
 ) -> AsyncIterator[RpcServer]:
     """A real server over a fake model; ``port`` is where."""
-    config = Config(address="127.0.0.1:0", drain_seconds=0.5)
+    config = Config(address="127.0.0.1:0", drain_delay_seconds=drain_delay, drain_seconds=10)
     with Records(repository._database, config.audit) as records:
         records.start()
         application = Application(recommender or FakeRecommender(), config, repository, records)

@@ -26,7 +26,7 @@ async def serving(
     repository: storage.ExplanationRepository, recommender: FakeRecommender | None = None, **settings: object
 ) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a server of its own."""
-    config = Config(address="127.0.0.1:0", **settings)
+    config = Config(address="127.0.0.1:0", **{"drain_delay_seconds": 0, **settings})
     with Records(repository._database, config.audit) as records:
         records.start()
         application = Application(recommender or FakeRecommender(), config, repository, records)

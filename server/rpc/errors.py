@@ -50,6 +50,7 @@ TABLE: Mapping[type[Exception], Answer] = {
     errors.InvalidPageTokenError: Answer(_INVALID, reasons.INVALID_PAGE_TOKEN),
     errors.InvalidFilterError: Answer(_INVALID, reasons.INVALID_FILTER),
     errors.ExplanationNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, reasons.EXPLANATION_NOT_FOUND),
+    errors.ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, reasons.SHUTTING_DOWN),
     explainer_errors.InvalidParameterError: Answer(_INVALID, reasons.INVALID_FIELD),
     explainer_errors.EmptyHistoryError: Answer(_INVALID, reasons.NO_KNOWN_ITEMS, "history"),
     explainer_errors.TargetInHistoryError: Answer(_INVALID, reasons.ITEM_IN_HISTORY, "item"),

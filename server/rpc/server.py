@@ -14,7 +14,9 @@ from becausal.v1 import audit_service_pb2, explanation_service_pb2
 from becausal.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from becausal.v1.explanation_service_pb2_grpc import add_ExplanationServiceServicer_to_server
 from server.config import ConfigError
-from server.rpc.interceptor import ErrorInterceptor
+from server.rpc.answering import answering
+from server.rpc.draining import Drain
+from server.rpc.handlers import AroundInterceptor
 
 if TYPE_CHECKING:
     from server.config import Config
@@ -28,6 +30,9 @@ AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].fu
 SERVICES = ("", EXPLANATION_SERVICE, AUDIT_SERVICE)
 """Names that the health service answers for; "" stands for the whole server."""
 
+LAST_GRACE = 0.5
+"""Seconds for the last answers to reach their clients when no call is under way any more."""
+
 
 class RpcServer:
     """Starts, says that it serves, and stops without failing a call under way."""
@@ -38,7 +43,10 @@ class RpcServer:
         self._config = config
         self._health = health.aio.HealthServicer()
         # Port sharing is on by default in gRPC: a second server on the same port would take half the calls in silence.
-        self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=[("grpc.so_reuseport", 0)])
+        self._drain = Drain()
+        around = AroundInterceptor(answering, self._drain.around)
+        self._server = grpc.aio.server(interceptors=[around], options=[("grpc.so_reuseport", 0)])
+        self._started = False
         self.port = 0
 
     async def start(self) -> None:
@@ -60,12 +68,17 @@ class RpcServer:
                 f"Cannot listen on {self._config.address}; free the port or set another address (port 0 takes a free one)."
             ) from error
         await self._server.start()
+        self._started = True
         for name in SERVICES:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self) -> None:
-        """Say NOT_SERVING, let calls under way finish, then end the threads."""
+        """Say NOT_SERVING, let clients notice, let calls under way finish, then end the threads."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(self._config.drain_seconds)
+        if self._started:
+            self._started = False
+            await asyncio.sleep(self._config.drain_delay_seconds)
+        await self._drain.close(self._config.drain_seconds)
+        await self._server.stop(LAST_GRACE)
         await asyncio.to_thread(self._service.close)
         await asyncio.to_thread(self._audit.close)

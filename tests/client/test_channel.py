@@ -84,7 +84,7 @@ async def test_calls_go_round_and_leave_out_who_does_not_serve() -> None:
 
 
 async def test_no_call_fails_when_one_of_two_servers_stops(repository: storage.ExplanationRepository) -> None:
-    async with listening(repository) as staying, listening(repository) as leaving:
+    async with listening(repository) as staying, listening(repository, drain_delay=1) as leaving:
         target = f"ipv4:127.0.0.1:{staying.port},127.0.0.1:{leaving.port}"
         done = asyncio.Event()
 

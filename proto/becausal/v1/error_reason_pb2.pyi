@@ -56,6 +56,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The audit log is not signed, or empty. FAILED_PRECONDITION."""
     LOG_DAMAGED: _ErrorReason.ValueType  # 16
     """The audit log was changed behind its checkpoint. DATA_LOSS."""
+    SHUTTING_DOWN: _ErrorReason.ValueType  # 17
+    """The instance is shutting down and did nothing. UNAVAILABLE, safe to retry at another one."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo.reason is the value's name; ErrorInfo.domain is "becausal"."""
@@ -94,4 +96,6 @@ NO_CHECKPOINT: ErrorReason.ValueType  # 15
 """The audit log is not signed, or empty. FAILED_PRECONDITION."""
 LOG_DAMAGED: ErrorReason.ValueType  # 16
 """The audit log was changed behind its checkpoint. DATA_LOSS."""
+SHUTTING_DOWN: ErrorReason.ValueType  # 17
+"""The instance is shutting down and did nothing. UNAVAILABLE, safe to retry at another one."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

@@ -40,6 +40,7 @@ def leaves(base: type[Exception]) -> set[type[Exception]]:
 
 ROOTS = (
     errors.RequestError,
+    errors.ShuttingDownError,
     explainer_errors.ExplainerError,
     recommender_errors.RecommenderError,
     storage_errors.StorageError,

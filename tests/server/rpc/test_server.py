@@ -12,7 +12,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from becausal.v1 import explanation_service_pb2 as service_pb
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
-from fakes import FakeRecommender, SlowRecommender
+from fakes import FakeRecommender, HeldRecommender
+from listening import listening
 from server.application import Application
 from server.config import Config, ConfigError
 from server.rpc.audit_service import AuditService
@@ -51,7 +52,7 @@ async def test_reflection_can_be_switched_off(repository: storage.ExplanationRep
 def server_at(
     address: str, repository: storage.ExplanationRepository, recommender: FakeRecommender | None = None
 ) -> RpcServer:
-    config = Config(address=address)
+    config = Config(address=address, drain_delay_seconds=0)
     application = Application(recommender or FakeRecommender(), config, repository)
     return RpcServer(ExplanationService(application, config), config, AuditService(application))
 
@@ -68,12 +69,40 @@ async def test_two_servers_cannot_share_a_port(repository: storage.ExplanationRe
         await second.stop()
 
 
-async def test_a_call_under_way_finishes_during_shutdown(repository: storage.ExplanationRepository) -> None:
-    server = server_at("127.0.0.1:0", repository, SlowRecommender())
+async def until_refused(stub: ExplanationServiceStub) -> None:
+    while True:
+        await stub.ListExplanations(service_pb.ListExplanationsRequest())
+
+
+async def test_a_call_under_way_finishes_and_a_late_one_is_sent_elsewhere(
+    repository: storage.ExplanationRepository,
+) -> None:
+    recommender = HeldRecommender()
+    server = server_at("127.0.0.1:0", repository, recommender)
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub = ExplanationServiceStub(channel)
-        call = stub.Explain(service_pb.ExplainRequest(history=["a", "b", "c"]))
-        await asyncio.sleep(0.1)
-        await server.stop()
+        call = asyncio.ensure_future(stub.Explain(service_pb.ExplainRequest(history=["a", "b", "c"])))
+        assert await asyncio.to_thread(recommender.started.wait, 30)
+        stopping = asyncio.ensure_future(server.stop())
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await until_refused(stub)
+        assert not call.done()
+        recommender.go_on.set()
+        await stopping
         assert (await call).reason
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "try again at another instance" in (refused.value.details() or "")
+
+
+async def test_the_server_answers_until_clients_have_noticed(repository: storage.ExplanationRepository) -> None:
+    async with (
+        listening(repository, drain_delay=1) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        stopping = asyncio.ensure_future(server.stop())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        await ExplanationServiceStub(channel).Recommend(service_pb.RecommendRequest(history=["a"]))
+        await stopping

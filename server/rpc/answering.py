@@ -1,0 +1,40 @@
+"""Around every call: whatever it raises becomes a status that a client can use, and nothing else leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import grpc
+
+from server.rpc.errors import answer_for, grpc_status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from server.rpc.handlers import Context
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def answering(method: str, context: Context) -> AsyncIterator[None]:
+    """Map what a call raises by the table in server/rpc/errors.py."""
+    try:
+        yield
+    except (asyncio.CancelledError, grpc.aio.AbortError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the one place where every error ends
+        _log(method, error)
+        await context.abort_with_status(grpc_status(error))
+
+
+def _log(method: str, error: Exception) -> None:
+    """Log what the client is not told: a fault with its trace, a fault of the surroundings in one line."""
+    answer = answer_for(error)
+    if answer is None:
+        logger.error("%s failed", method, exc_info=error)
+    elif answer.text:
+        logger.warning("%s could not be answered: %s", method, error)

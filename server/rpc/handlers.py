@@ -1,0 +1,82 @@
+"""One interceptor for all that goes around a call: errors, draining, identity, limits, counting.
+
+Each of them is an async context manager in which the call runs, so none has to know the four kinds of calls (one or many
+messages in, one or many out).
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+    Around: TypeAlias = Callable[[str, Context], AbstractAsyncContextManager[None]]
+    """Given the method's full name and the call's context, what the call runs in."""
+
+
+class AroundInterceptor(grpc.aio.ServerInterceptor):
+    """Runs each call inside what it is given, outermost first."""
+
+    def __init__(self, *arounds: Around) -> None:
+        self._arounds = arounds
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wrap the method's handler; a method that does not exist has none."""
+        handler = await continuation(handler_call_details)
+        return None if handler is None else self._wrapped(handler, handler_call_details.method)
+
+    def _wrapped(self, handler: grpc.RpcMethodHandler[Any, Any], method: str) -> grpc.RpcMethodHandler[Any, Any]:
+        # The stubs give only the synchronous forms; under grpc.aio a behaviour is a coroutine or an async generator.
+        one: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
+        many: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
+        make: Any = _MAKERS[handler.request_streaming, handler.response_streaming]
+        wrapped: grpc.RpcMethodHandler[Any, Any] = make(
+            self._streamed(many, method) if handler.response_streaming else self._called(one, method),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+        return wrapped
+
+    def _called(self, behaviour: Any, method: str) -> Any:
+        async def called(request: Any, context: Context) -> Any:
+            async with self._around(method, context):
+                return await behaviour(request, context)
+
+        return called
+
+    def _streamed(self, behaviour: Any, method: str) -> Any:
+        if not inspect.isasyncgenfunction(behaviour):  # it writes to the context by itself
+            return self._called(behaviour, method)
+
+        async def streamed(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with self._around(method, context):
+                async for message in behaviour(request, context):
+                    yield message
+
+        return streamed
+
+    @asynccontextmanager
+    async def _around(self, method: str, context: Context) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for around in self._arounds:
+                await stack.enter_async_context(around(method, context))
+            yield
+
+
+_MAKERS = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
