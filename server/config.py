@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from explainer.settings import Intervention
 from explainer.settings import Settings as ExplainerSettings
+from server.access_settings import Auth, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,6 +146,13 @@ class Config(BaseSettings):
     drain_seconds: float = Field(
         default=10.0, ge=0, description="How long calls under way may take to finish at shutdown."
     )
+    allow_insecure: bool = Field(
+        default=False,
+        description="Listen beyond this machine even without TLS or without `auth.callers`, where something else "
+        "protects the port.",
+    )
+    tls: Tls = Field(default=Tls(), description="Encryption of the gRPC port.")
+    auth: Auth = Field(default=Auth(), description="Who may call what.")
     limits: Limits = Field(default=Limits(), description="Most that one request may ask for.")
     audit: Audit = Field(default=Audit(), description="How explanations are kept and proved.")
     explain: ExplainDefaults = Field(

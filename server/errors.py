@@ -10,6 +10,8 @@
     └── ExplanationNotFoundError  nothing is stored under that name
 
     ShuttingDownError             another instance has to answer; nothing was done
+    UnauthenticatedError          nobody knows who calls
+    PermissionDeniedError         the caller lacks the role
 
 Each text is one sentence that says what to do; it is safe to show to a caller.
 """
@@ -55,3 +57,11 @@ class ExplanationNotFoundError(RequestError):
 
 class ShuttingDownError(Exception):
     """The server takes no new calls any more."""
+
+
+class UnauthenticatedError(Exception):
+    """The caller is not known."""
+
+
+class PermissionDeniedError(Exception):
+    """The caller is known and lacks the role that the call needs."""

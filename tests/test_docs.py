@@ -9,7 +9,9 @@ import pytest
 from typer.main import get_command
 
 from becausal.v1 import audit_service_pb2, explanation_service_pb2
+from server.access import Role
 from server.cli.app import app
+from server.rpc.roles import ROLES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,6 +31,14 @@ def test_every_call_is_named(call: str) -> None:
 @pytest.mark.parametrize("command", sorted(get_command(app).commands))
 def test_every_command_is_named(command: str) -> None:
     assert f"becausal {command}" in README
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_operations_page_has_the_calls_of_each_role(role: Role) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (row,) = re.findall(rf"^\| `{re.escape(role)}` \|(.*)\|$", page, flags=re.MULTILINE)
+
+    assert set(re.findall(r"`(\w+)`", row)) == {path.rpartition("/")[2] for path, one in ROLES.items() if one is role}
 
 
 def test_the_snippets_of_the_explainers_page_run_in_order(capsys: pytest.CaptureFixture[str]) -> None:

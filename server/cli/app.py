@@ -12,7 +12,7 @@ import typer
 
 from explainer.errors import ExplainerError
 from recommender.errors import RecommenderError
-from server.cli import ask, audit, bench, db, evaluate, histories, model, serving
+from server.cli import ask, audit, bench, db, evaluate, histories, model, serving, token
 from server.cli.failure import CommandError
 from server.config import ConfigError
 from server.errors import RequestError
@@ -40,6 +40,7 @@ app.command("what-if")(ask.what_if)
 app.command("evaluate")(evaluate.evaluate_)
 app.command("serve")(serving.serve)
 app.command("bench")(bench.bench)
+app.command("token")(token.token)
 app.command("load-histories")(histories.load_histories)
 app.add_typer(db.app, name="db")
 app.add_typer(audit.app, name="audit")

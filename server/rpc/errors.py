@@ -51,6 +51,8 @@ TABLE: Mapping[type[Exception], Answer] = {
     errors.InvalidFilterError: Answer(_INVALID, reasons.INVALID_FILTER),
     errors.ExplanationNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, reasons.EXPLANATION_NOT_FOUND),
     errors.ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, reasons.SHUTTING_DOWN),
+    errors.UnauthenticatedError: Answer(grpc.StatusCode.UNAUTHENTICATED, reasons.UNAUTHENTICATED),
+    errors.PermissionDeniedError: Answer(grpc.StatusCode.PERMISSION_DENIED, reasons.PERMISSION_DENIED),
     explainer_errors.InvalidParameterError: Answer(_INVALID, reasons.INVALID_FIELD),
     explainer_errors.EmptyHistoryError: Answer(_INVALID, reasons.NO_KNOWN_ITEMS, "history"),
     explainer_errors.TargetInHistoryError: Answer(_INVALID, reasons.ITEM_IN_HISTORY, "item"),

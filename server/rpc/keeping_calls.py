@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from becausal.v1 import explanation_service_pb2 as pb
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceServicer
+from server.access import current_caller
 from server.records import Read
 from server.replay import TOLERANCE
 from server.rpc.messages import id_from
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 ACTOR = "becausal-actor"
-"""Metadata key with the name of whoever calls, for the audit log; without it, the peer's address stands there."""
+"""Metadata key with the name of whoever calls, for the audit log of an open server; without it, the peer's address stands
+there. Where callers are known it is not looked at."""
 
 STORAGE_THREADS = 4
 
@@ -109,7 +111,9 @@ async def run(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
 
 
 def actor_of(context: Context) -> str:
-    """Who calls, as far as they say."""
+    """Who calls: the caller that was recognised, or on an open server what they say."""
+    if current_caller.get().name:
+        return current_caller.get().name
     for key, value in context.invocation_metadata() or ():
         if key == ACTOR and isinstance(value, str):
             return value[:256]

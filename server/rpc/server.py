@@ -13,10 +13,12 @@ from grpc_reflection.v1alpha import reflection
 from becausal.v1 import audit_service_pb2, explanation_service_pb2
 from becausal.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from becausal.v1.explanation_service_pb2_grpc import add_ExplanationServiceServicer_to_server
-from server.config import ConfigError
+from server.access import Access
 from server.rpc.answering import answering
+from server.rpc.authorizing import Guard
 from server.rpc.draining import Drain
 from server.rpc.handlers import AroundInterceptor
+from server.rpc.port import add_port
 
 if TYPE_CHECKING:
     from server.config import Config
@@ -44,7 +46,7 @@ class RpcServer:
         self._health = health.aio.HealthServicer()
         # Port sharing is on by default in gRPC: a second server on the same port would take half the calls in silence.
         self._drain = Drain()
-        around = AroundInterceptor(answering, self._drain.around)
+        around = AroundInterceptor(answering, Guard(Access.of(config.auth)).around, self._drain.around)
         self._server = grpc.aio.server(interceptors=[around], options=[("grpc.so_reuseport", 0)])
         self._started = False
         self.port = 0
@@ -53,7 +55,7 @@ class RpcServer:
         """Listen; ``port`` is the bound one from here on.
 
         Raises:
-            ConfigError: the address cannot be bound.
+            ConfigError: the address cannot be bound, or strangers could reach it (server/rpc/port.py).
         """
         add_ExplanationServiceServicer_to_server(self._service, self._server)
         add_AuditServiceServicer_to_server(self._audit, self._server)
@@ -61,12 +63,7 @@ class RpcServer:
         if self._config.reflection:
             names = (EXPLANATION_SERVICE, AUDIT_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
-        try:
-            self.port = self._server.add_insecure_port(self._config.address)
-        except RuntimeError as error:
-            raise ConfigError(
-                f"Cannot listen on {self._config.address}; free the port or set another address (port 0 takes a free one)."
-            ) from error
+        self.port = add_port(self._server, self._config)
         await self._server.start()
         self._started = True
         for name in SERVICES:

@@ -58,6 +58,10 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The audit log was changed behind its checkpoint. DATA_LOSS."""
     SHUTTING_DOWN: _ErrorReason.ValueType  # 17
     """The instance is shutting down and did nothing. UNAVAILABLE, safe to retry at another one."""
+    UNAUTHENTICATED: _ErrorReason.ValueType  # 18
+    """The server does not know who calls: there is no token or certificate, or not one of its callers'. UNAUTHENTICATED."""
+    PERMISSION_DENIED: _ErrorReason.ValueType  # 19
+    """The caller lacks the role that the call needs. PERMISSION_DENIED, whether what it names exists or not."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo.reason is the value's name; ErrorInfo.domain is "becausal"."""
@@ -98,4 +102,8 @@ LOG_DAMAGED: ErrorReason.ValueType  # 16
 """The audit log was changed behind its checkpoint. DATA_LOSS."""
 SHUTTING_DOWN: ErrorReason.ValueType  # 17
 """The instance is shutting down and did nothing. UNAVAILABLE, safe to retry at another one."""
+UNAUTHENTICATED: ErrorReason.ValueType  # 18
+"""The server does not know who calls: there is no token or certificate, or not one of its callers'. UNAUTHENTICATED."""
+PERMISSION_DENIED: ErrorReason.ValueType  # 19
+"""The caller lacks the role that the call needs. PERMISSION_DENIED, whether what it names exists or not."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
