@@ -6,7 +6,10 @@ connection or give it back in the middle of a statement; a thread that writes fi
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,11 +28,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sqlalchemy import URL, Connection, Engine, Insert
-    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
     from sqlalchemy.orm import DeclarativeBase
     from sqlalchemy.pool import ConnectionPoolEntry
 
 _WRITING = "becausal_writing"
+
+WAL_PAUSE_S = 0.01
+"""Between two tries to switch a file that another process is opening."""
 
 _LOG_LOCK = 0x6265_6361_756C_6F67
 """Key of the advisory lock on the audit log: "becaulog"."""
@@ -197,7 +203,7 @@ def make_engine(
             connect_args={"timeout": timeout_s, "check_same_thread": False},
             **pool,
         )
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", partial(_prepare_sqlite, timeout_s))
         event.listen(engine, "begin", _begin_sqlite)
     else:
         engine = create_engine(
@@ -217,18 +223,32 @@ def _postgresql_options(url: URL, timeout_s: float) -> dict[str, str | int]:
     return {name: value for name, value in options.items() if name not in url.query}
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+def _prepare_sqlite(timeout_s: float, connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # The driver must not open transactions by itself: `_begin_sqlite` does.
     connection.isolation_level = None
     cursor = connection.cursor()
-    # Readers and the writer do not wait for each other. The mode is kept in the file.
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _use_wal(cursor, timeout_s)
     # WAL's usual NORMAL may lose the last commits on a power cut; an answer promises that its record is kept.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     # What is erased is overwritten, not only unlinked.
     cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
+
+
+def _use_wal(cursor: DBAPICursor, timeout_s: float) -> None:
+    """Readers and the writer do not wait for each other. The mode is kept in the file."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait for this lock by itself: two processes that open a new file at once would both.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                raise
+            time.sleep(WAL_PAUSE_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
