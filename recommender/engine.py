@@ -15,12 +15,12 @@ import torch
 from recommender.architecture import Model
 from recommender.counterfactuals import flat_positions
 from recommender.errors import HistoryError, RecommenderError
-from recommender.network import MIN_ROWS, Network
+from recommender.network import MIN_ROWS, Hiding, Network
 from recommender.parameters import prepare
 from recommender.scoring import Scorer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -72,9 +72,9 @@ class Engine:
         for length in {min(self.architecture.max_history, length) for length in PROBE_LENGTHS}:
             rows = [[1 + (7 * row + 3 * place) % last for place in range(length)] for row in range(PROBE_ROWS)]
             singles = [(place % length,) if length > 1 else () for place in range(PROBE_ROWS)]
-            together = self.scorer.sample(torch.cat([self.predict(rows), self.hide(rows[0], singles)]))
+            together = self._sampled(rows, [(rows[0], singles), (rows[1], singles)])
             for size in (1, 2, 3, 5, 11):
-                few = self.scorer.sample(torch.cat([self.predict(rows[-size:]), self.hide(rows[0], singles[:size])]))
+                few = self._sampled(rows[-size:], [(rows[0], singles[:size])])
                 same = torch.equal(few[:size], together[PROBE_ROWS - size : PROBE_ROWS])
                 if not same or not torch.equal(few[size:], together[PROBE_ROWS : PROBE_ROWS + size]):
                     return False
@@ -82,6 +82,12 @@ class Engine:
                 if not torch.equal(alone[0], together[PROBE_ROWS - size]):
                     return False
         return True
+
+    def _sampled(
+        self, sequences: Sequence[Sequence[int]], parts: Sequence[tuple[Sequence[int], Sequence[Removal]]]
+    ) -> Tensor:
+        """Scores of the first block of items, for sequences and for removals."""
+        return self.scorer.sample(torch.cat([self.predict(sequences), *self.hide(parts)]))
 
     def empty(self, count: int) -> Tensor:
         """(count, H) predictions to be filled in."""
@@ -96,19 +102,28 @@ class Engine:
         items = self.fed(sequences)
         return _joined([self.network.predict(part)[: len(part)] for part in _chunks(items)])
 
-    def hide(self, numbers: Sequence[int], removals: Sequence[Removal]) -> Tensor:
-        """(m, H) predictions for one sequence with each removal hidden from attention.
+    def hide(self, parts: Sequence[tuple[Sequence[int], Sequence[Removal]]]) -> list[Tensor]:
+        """(m, H) predictions for each sequence, all of one length, with each of its removals hidden from attention.
 
         Raises:
             HistoryError: there is nothing to predict from, or more than fits.
         """
-        items = self.fed([numbers])[0]
-        keep = np.ones((len(removals), len(items)), np.float32)
+        items = self.fed([numbers for numbers, _ in parts])
+        keeps = [self._kept(removals, items.shape[1]) for _, removals in parts]
+        found: list[list[Tensor]] = [[] for _ in parts]
+        for chunk in _chunks_of(keeps):
+            hiding = [Hiding(items[part], keeps[part][rows]) for part, rows in chunk]
+            for (part, _), hidden in zip(chunk, self.network.predict_hiding(hiding), strict=True):
+                found[part].append(hidden)
+        return [_joined(part) for part in found]
+
+    def _kept(self, removals: Sequence[Removal], length: int) -> Tensor:
+        """(m, T) 1 where a removal leaves the position."""
+        keep = np.ones((len(removals), length), np.float32)
         keep[flat_positions(removals)] = 0
         if not keep.any(1).all():
             raise HistoryError("Nothing of the history would be left to predict from; remove fewer items.")
-        visible = torch.from_numpy(keep).to(self.device, self.dtype)
-        return _joined([self.network.predict_hiding(items, part)[: len(part)] for part in _chunks(visible)])
+        return torch.from_numpy(keep).to(self.device, self.dtype)
 
     def fed(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """(B, T) what is fed for sequences of one length: with the mask at the end, where the model has one.
@@ -136,6 +151,24 @@ def _chunks(batch: Tensor) -> Sequence[Tensor]:
     if batch.numel() <= CHUNK_TOKENS:
         return (batch,)
     return torch.split(batch, max(CHUNK_TOKENS // batch.shape[1], 1))
+
+
+def _chunks_of(batches: Sequence[Tensor]) -> Iterator[list[tuple[int, slice]]]:
+    """Some (B, T) batches of one T, in parts of no more than CHUNK_TOKENS positions: batch and rows of each piece."""
+    most = max(CHUNK_TOKENS // batches[0].shape[1], 1)
+    chunk: list[tuple[int, slice]] = []
+    room = most
+    for place, batch in enumerate(batches):
+        start = 0
+        while start < len(batch):
+            taken = min(room, len(batch) - start)
+            chunk.append((place, slice(start, start + taken)))
+            start, room = start + taken, room - taken
+            if not room:
+                yield chunk
+                chunk, room = [], most
+    if chunk:
+        yield chunk
 
 
 def _device(name: str) -> str:

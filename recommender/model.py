@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -11,18 +12,21 @@ import torch
 from explainer.model import History, Outcomes, Removal, ScoredItem
 from explainer.settings import Intervention
 from recommender.architecture import Model
-from recommender.counterfactuals import check_removals, edited
 from recommender.engine import Engine
 from recommender.errors import HistoryError, InterventionError
 from recommender.gradient import gated_prediction
+from recommender.joining import Question, predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from recommender.bundle import Bundle
+
+    Ask: TypeAlias = Callable[[Question], Tensor]
+    """Answers a question to the network with (rows, H)."""
 
 
 class HistoryPolicy(Enum):
@@ -66,6 +70,7 @@ class Recommender:
         self._catalogue = bundle.catalogue
         self._architecture = bundle.architecture
         self._engine = Engine(bundle, device, double=double)
+        self._ask: Ask | None = None
 
     @property
     def version(self) -> str:
@@ -214,36 +219,30 @@ class Recommender:
         scores: NDArray[np.float32] = self._engine.scorer.all(hidden).cpu().numpy()
         return scores
 
+    def through(self, ask: Ask) -> Recommender:
+        """The same model, whose questions to the network go through ``ask``: to be answered beside others by `predictions`."""
+        other = copy(self)
+        other._ask = ask  # noqa: SLF001 - our own
+        return other
+
+    @torch.inference_mode()
+    def predictions(self, questions: Sequence[Question]) -> list[Tensor]:
+        """(rows, H) for each question, computed together; the bits of each are those that it has alone.
+
+        Raises:
+            HistoryError: a question leaves nothing to predict from.
+        """
+        return predictions(self._engine, questions)
+
     def _hidden(self, history: History, removals: Sequence[Removal], intervention: Intervention) -> Tensor:
         """(m, H) predictions for the history without each removal."""
-        numbers = self._numbers(history.items)
-        check_removals(removals, len(numbers))
+        if intervention is not Intervention.MASK_OUT and not self.supports(intervention):
+            raise InterventionError("A SASRec has no mask token; choose MASK_OUT, DELETE or DELETE_BACKFILL.")
+        older = self._numbers(history.older) if intervention is Intervention.DELETE_BACKFILL else ()
+        question = Question(tuple(self._numbers(history.items)), tuple(older), removals, intervention)
         if not removals:
             return self._engine.empty(0)
-        # The history as it stands is computed in one way whatever the intervention, and has the same bits.
-        whole = [place for place, removal in enumerate(removals) if not removal]
-        if not whole:
-            return self._edited(numbers, history, removals, intervention)
-        hidden = self._engine.empty(len(removals))
-        hidden[whole] = self._engine.predict([numbers])
-        rest = [place for place, removal in enumerate(removals) if removal]
-        if rest:
-            asked = [removals[place] for place in rest]
-            hidden[rest] = self._edited(numbers, history, asked, intervention)
-        return hidden
-
-    def _edited(
-        self, numbers: list[int], history: History, removals: Sequence[Removal], intervention: Intervention
-    ) -> Tensor:
-        if intervention is Intervention.MASK_OUT:
-            return self._engine.hide(numbers, removals)
-        if not self.supports(intervention):
-            raise InterventionError("A SASRec has no mask token; choose MASK_OUT, DELETE or DELETE_BACKFILL.")
-        older = self._numbers(history.older) if intervention is Intervention.DELETE_BACKFILL else []
-        hidden = self._engine.empty(len(removals))
-        for group in edited(numbers, older, removals, intervention, self._architecture.items):
-            hidden[list(group.places)] = self._engine.predict(group.sequences)
-        return hidden
+        return self.predictions([question])[0] if self._ask is None else self._ask(question)
 
     def _numbers(self, tokens: Sequence[str]) -> list[int]:
         return self._catalogue.numbers(tokens)

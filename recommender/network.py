@@ -15,11 +15,14 @@ enough rows that holds for the BLAS libraries that torch ships; how many are eno
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from recommender.parameters import Layer, Parameters
@@ -39,6 +42,17 @@ HIDDEN: Final = -10_000.0
 MAX_SPREAD: Final = 60.0
 """Largest difference within a row of scores for which the exponentials can be shared: exp(-60) is still an ordinary
 32-bit number, so that no hidden item can leave a row without weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """A history and which of its positions each version of it sees."""
+
+    items: Tensor
+    """(T,) item numbers, the mask last where the model has one."""
+
+    keep: Tensor
+    """(B, T) 1 where a version sees the position and 0 where it does not, at least one 1 in each row."""
 
 
 class Network:
@@ -68,30 +82,28 @@ class Network:
             x = self._layer(layer, x, None)
         return self._read(x, None, None)
 
-    def predict_hiding(self, items: Tensor, keep: Tensor) -> Tensor:
-        """What the model predicts after one history in B versions, each with other items hidden from attention.
-
-        Args:
-            items: (T,) item numbers, the mask last where the model has one.
-            keep: (B, T) 1 where a version sees the position and 0 where it does not, at least one 1 in each row.
+    def predict_hiding(self, parts: Sequence[Hiding]) -> list[Tensor]:
+        """What the model predicts after some histories of one length, each in versions with other items hidden from attention.
 
         Returns:
-            (B', H) as from `predict`.
+            (B, H) for each part: the hidden states to score items with, one for each version.
         """
-        keep = self._enough(keep)
-        count, length = keep.shape
-        x = self.embed(items[None], 0)
+        keeps = [self._enough(part.keep) for part in parts]
+        keep = keeps[0] if len(keeps) == 1 else torch.cat(keeps)
+        counts = [len(one) for one in keeps]
+        length = keep.shape[1]
+        x = self.embed(torch.stack([part.items for part in parts]), 0)
         bias = (1 - keep) * HIDDEN
         last = (keep * torch.arange(1, length + 1, device=keep.device)).argmax(1)
         layers = self.parameters.layers
         if len(layers) == 1:
-            x = x.expand(count, -1, -1)
+            x = x.repeat_interleave(torch.tensor(counts, device=keep.device), 0)
         else:
-            shared = self._shared_layer(layers[0], x[0], keep)
-            x = self._layer(layers[0], x.repeat(count, 1, 1), bias) if shared is None else shared
+            x = self._first_layer(layers[0], x, keeps)
             for layer in layers[1:-1]:
                 x = self._layer(layer, x, bias)
-        return self._read(x, bias, last)
+        read = torch.split(self._read(x, bias, last)[: len(keep)], counts)
+        return [hidden[: len(part.keep)] for hidden, part in zip(read, parts, strict=True)]
 
     def embed(self, items: Tensor, first_position: int) -> Tensor:
         """(B, T) item numbers -> (B, T, H)."""
@@ -124,20 +136,39 @@ class Network:
         flat = layer.attention_norm(flat.addmm_(mixed, layer.dense))
         return self._feed_forward(layer, flat).view(count, length, hidden)
 
-    def _shared_layer(self, layer: Layer, x: Tensor, keep: Tensor) -> Tensor | None:
-        """The first layer for all versions of one history (T, H): (B, T, H); None where 32 bits are not enough."""
-        (count, length), hidden = keep.shape, x.shape[-1]
-        query, key, value = (part[0] for part in self._project(layer, x[None]))
-        shared = self._shared_weights(query, key)
-        if shared is None:
-            return None
+    def _first_layer(self, layer: Layer, x: Tensor, keeps: Sequence[Tensor]) -> Tensor:
+        """The first layer for all versions of some histories (G, T, H), B in all: (B, T, H).
+
+        The versions of one history share all but the weights; where 32 bits are not enough for that, they share nothing.
+        """
+        (groups, length, hidden), count = x.shape, sum(map(len, keeps))
+        query, key, value = self._project(layer, x)
         dense = layer.dense.view(self.heads, self.width, hidden)
-        mixed = (value @ dense).reshape(self.heads * length, hidden)
-        weights = shared * keep[:, None, None]  # (B, T, h, T)
-        # A causal position that sees nothing but hidden items has no weight at all; nobody reads it.
-        weights *= weights.sum(-1, keepdim=True).clamp_min_(torch.finfo(weights.dtype).tiny).reciprocal_()
-        flat = x.repeat(count, 1).addmm_(weights.view(count * length, -1), mixed)
-        return self._feed_forward(layer, layer.attention_norm(flat)).view(count, length, hidden)
+        flat = x.new_empty(count * length, hidden)
+        apart: list[tuple[slice, int]] = []
+        start = 0
+        for group, keep in zip(range(groups), keeps, strict=True):
+            rows = slice(start * length, (start + len(keep)) * length)
+            start += len(keep)
+            shared = self._shared_weights(query[group], key[group])
+            if shared is None:
+                apart.append((rows, group))
+                continue
+            mixed = (value[group] @ dense).reshape(self.heads * length, hidden)
+            weights = shared * keep[:, None, None]  # (B of this history, T, h, T)
+            # A causal position that sees nothing but hidden items has no weight at all; nobody reads it.
+            weights *= weights.sum(-1, keepdim=True).clamp_min_(torch.finfo(weights.dtype).tiny).reciprocal_()
+            flat[rows].view(len(keep), length, hidden).copy_(x[group])
+            flat[rows].addmm_(weights.view(len(keep) * length, -1), mixed)
+        for rows, _ in apart:
+            flat[rows] = 0
+        out = self._feed_forward(layer, layer.attention_norm(flat)).view(count, length, hidden)
+        for rows, group in apart:
+            bias = (1 - keeps[group]) * HIDDEN
+            out.view(count * length, hidden)[rows] = self._layer(
+                layer, x[group].expand(len(keeps[group]), -1, -1).contiguous(), bias
+            ).view(-1, hidden)
+        return out
 
     def _shared_weights(self, query: Tensor, key: Tensor) -> Tensor | None:
         """(T, h, T) exponentials of the scores, each row's largest 1; None where one is too small for 32 bits."""

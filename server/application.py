@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from explainer.budget import Budget
 from explainer.explain import explain
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from explainer.model import History
     from explainer.settings import Settings
     from recommender import Recommender
+    from server.batching import Scheduler
     from server.config import Config
     from server.pages import Page
     from server.records import Records
@@ -59,6 +60,9 @@ class Patience:
     cancelled: Callable[[], bool] = lambda: False
 
 
+FOREVER = Patience()
+
+
 class Application:
     """Recommends, explains, stores and reads.
 
@@ -67,6 +71,7 @@ class Application:
         config: Limits and defaults.
         repository: Where explanations are kept; None for use without a database.
         records: All else that is kept: group commit, histories, the audit log; None for use without them.
+        scheduler: Whose threads the methods that compute are called on; None where they are called one at a time.
     """
 
     def __init__(
@@ -75,8 +80,10 @@ class Application:
         config: Config,
         repository: ExplanationRepository | None,
         records: Records | None = None,
+        scheduler: Scheduler[Any, Any] | None = None,
     ) -> None:
         self._recommender = recommender
+        self._scheduler = scheduler
         self._catalogue = recommender.bundle.catalogue
         self._config = config
         self._repository = repository
@@ -84,7 +91,7 @@ class Application:
         self._keeping = None if records is None else Keeping(records, config, recommender)
         self._wording = Wording(self._catalogue.title, Languages(config.languages))
 
-    def recommend(self, items: Sequence[str], k: int) -> Recommendation:
+    def recommend(self, items: Sequence[str], k: int, patience: Patience = FOREVER) -> Recommendation:
         """Rank the catalogue for a history.
 
         Raises:
@@ -94,7 +101,7 @@ class Application:
         history, unknown = self._history(items)
         ranked = tuple(
             RankedItem(scored.item, self._catalogue.title(scored.item), rank, scored.score)
-            for rank, scored in enumerate(self._recommender.top(history, k), start=1)
+            for rank, scored in enumerate(self._model(patience).top(history, k), start=1)
         )
         return Recommendation(ranked, self._recommender.version, unknown, len(history.older))
 
@@ -135,14 +142,14 @@ class Application:
                 f"options.top_k is {settings.top_k}, less than k = {k}; leave it out or give {k} or more.",
             )
         history, unknown = self._history(items)
-        ranked = self._recommender.top(history, k)
+        ranked = self._model(patience).top(history, k)
         settings = replace(settings, top_k=settings.top_k or len(ranked))
         return [
             self._record(history, unknown, scored.item, settings=settings, user_id=user_id, patience=patience)
             for scored in ranked
         ]
 
-    def what_if(self, edit: Edit, k: int) -> WhatIf:
+    def what_if(self, edit: Edit, k: int, patience: Patience = FOREVER) -> WhatIf:
         """Say how an edit of a history changes the recommendations.
 
         Raises:
@@ -156,7 +163,7 @@ class Application:
             raise InvalidFieldError(
                 "add", f"add has {len(edit.add)} items; give at most {self._config.limits.history}."
             )
-        return what_if(self._recommender, edit, k)
+        return what_if(self._model(patience), edit, k)
 
     def store(self, records: Sequence[ExplanationRecord]) -> None:
         """Keep all of them, or none; on return they are durable."""
@@ -170,6 +177,17 @@ class Application:
         done: Future[None] = Future()
         done.set_result(None)
         return done
+
+    @property
+    def scheduler(self) -> Scheduler[Any, Any]:
+        """Where the methods that compute are to be called.
+
+        Raises:
+            RuntimeError: the application was made without one, for calls one at a time.
+        """
+        if self._scheduler is None:
+            raise RuntimeError("This application was made without a scheduler.")
+        return self._scheduler
 
     @property
     def keeps(self) -> bool:
@@ -211,7 +229,7 @@ class Application:
         patience: Patience,
     ) -> ExplanationRecord:
         explanation = explain(
-            self._recommender,
+            self._model(patience),
             history,
             item,
             settings=settings,
@@ -221,6 +239,13 @@ class Application:
         return ExplanationRecord.new(
             user_id=user_id, explanation=explanation, older_history=history.older, unknown_items=unknown
         )
+
+    def _model(self, patience: Patience) -> Recommender:
+        """The model, whose passes are shared with the calls beside this one."""
+        scheduler = self._scheduler
+        if scheduler is None:
+            return self._recommender
+        return self._recommender.through(lambda question: scheduler.ask(question, patience.cancelled))
 
     def _history(self, items: Sequence[str]) -> tuple[History, tuple[str, ...]]:
         """The part of the request that the model can use, and the tokens it does not know."""

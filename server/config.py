@@ -83,6 +83,27 @@ class ExplainDefaults(BaseModel):
         return ExplainerSettings(**dict(self))
 
 
+class Batching(BaseModel):
+    """How calls share the model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: int = Field(
+        default=512,
+        ge=1,
+        description="A pass of the model takes what waits until it has so many histories; 1 gives each question its own pass.",
+    )
+    delay_seconds: float = Field(
+        default=0.0, ge=0, description="How long a free model waits for more questions before a pass that is not full."
+    )
+    calls: int = Field(default=32, ge=1, description="Most calls that compute, or wait for the model, at once.")
+    cores: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most threads that work at once, the model's among them; unset: the machine's cores.",
+    )
+
+
 class Audit(BaseModel):
     """How explanations are kept and proved."""
 
@@ -154,6 +175,7 @@ class Config(BaseSettings):
     tls: Tls = Field(default=Tls(), description="Encryption of the gRPC port.")
     auth: Auth = Field(default=Auth(), description="Who may call what.")
     limits: Limits = Field(default=Limits(), description="Most that one request may ask for.")
+    batching: Batching = Field(default=Batching(), description="How calls share the model.")
     audit: Audit = Field(default=Audit(), description="How explanations are kept and proved.")
     explain: ExplainDefaults = Field(
         default=ExplainDefaults(), description="How to explain where the request does not say."

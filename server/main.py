@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import storage
 from explainer import warm_up
 from recommender import Recommender, load_bundle
 from server.application import Application
+from server.batching import Scheduler
 from server.bundles import Bundles
 from server.records import Records
 from server.rpc.audit_service import AuditService
@@ -34,7 +36,8 @@ async def serve(config: Config, ready: Callable[[int], None]) -> None:
     Bundles.of(config).keep_if_possible(config.bundle, recommender.version)
     with storage.Database(config.database_url) as database, Records(database, config.audit) as records:
         records.start()
-        application = Application(recommender, config, records.explanations, records)
+        scheduler = Scheduler(recommender.predictions, attrgetter("rows"), config.batching)
+        application = Application(recommender, config, records.explanations, records, scheduler)
         server = RpcServer(ExplanationService(application, config), config, AuditService(application))
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -5,15 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from explainer.model import NEAR_TIE, History, Outcomes, ScoredItem
 from explainer.settings import Intervention
+from server.batching import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from recommender import Recommender
+    from server.config import Config
 
 
 @dataclass
@@ -111,6 +116,10 @@ class FakeRecommender(AdditiveModel):
         titles = {"a": "Alien", "b": "Brazil", "c": "Cube", "d": "", "t": "Them!", "r": "Ran", "q": "Quiz Show"}
         self.bundle = FakeBundle(FakeCatalogue(titles))
 
+    def through(self, _ask: object) -> FakeRecommender:
+        """It has no network to share."""
+        return self
+
     @staticmethod
     def window(tokens: Sequence[str]) -> History:
         return History(tuple(tokens[-3:]), tuple(tokens[:-3]))
@@ -141,3 +150,8 @@ class HeldRecommender(FakeRecommender):
         self.started.set()
         assert self.go_on.wait(60)
         return super().without(*args, **kwargs)
+
+
+def scheduler_of(recommender: FakeRecommender | Recommender, config: Config) -> Scheduler:
+    """What the composition root makes; a fake never asks it anything."""
+    return Scheduler(getattr(recommender, "predictions", list), attrgetter("rows"), config.batching)

@@ -14,7 +14,7 @@ from becausal.v1.explanation_service_pb2_grpc import (
     ExplanationServiceServicer,
     add_ExplanationServiceServicer_to_server,
 )
-from fakes import FakeRecommender
+from fakes import FakeRecommender, scheduler_of
 from server.application import Application
 from server.config import Config
 from server.records import Records
@@ -36,7 +36,8 @@ async def listening(
     config = Config(address="127.0.0.1:0", drain_delay_seconds=drain_delay, drain_seconds=10)
     with Records(repository._database, config.audit) as records:
         records.start()
-        application = Application(recommender or FakeRecommender(), config, repository, records)
+        model = recommender or FakeRecommender()
+        application = Application(model, config, repository, records, scheduler_of(model, config))
         server = RpcServer(ExplanationService(application, config), config, AuditService(application))
         await server.start()
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from fakes import FakeRecommender
+from fakes import FakeRecommender, scheduler_of
 from server.application import Application
 from server.config import Config
 from server.records import Records
@@ -29,7 +29,8 @@ async def serving(
     config = Config(address="127.0.0.1:0", **{"drain_delay_seconds": 0, **settings})
     with Records(repository._database, config.audit) as records:
         records.start()
-        application = Application(recommender or FakeRecommender(), config, repository, records)
+        model = recommender or FakeRecommender()
+        application = Application(model, config, repository, records, scheduler_of(model, config))
         server = RpcServer(ExplanationService(application, config), config, AuditService(application))
         await server.start()
         try:

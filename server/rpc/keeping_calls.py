@@ -37,13 +37,12 @@ STORAGE_THREADS = 4
 class KeepingCalls(ExplanationServiceServicer):
     """Part of ExplanationService.
 
-    The model computes on one thread (more only share its cores); storing and reading have their own, so that a slow
+    What computes goes to the scheduler (server/batching.py); storing and reading have threads of their own, so that a slow
     database never keeps the model waiting.
     """
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._storage_threads = ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="storage")
 
     async def ReplayExplanation(  # noqa: N802
@@ -52,7 +51,7 @@ class KeepingCalls(ExplanationServiceServicer):
         """Compute a stored explanation again and compare fact by fact."""
         explanation_id = id_from(request.name)
         await self._note(context, "replay", request.name)
-        replay = await run(self._model_thread, lambda: self._application.keeping.replay(explanation_id))
+        replay = await self._computed(lambda: self._application.keeping.replay(explanation_id))
         return replay_message(request.name, replay)
 
     async def EraseUser(self, request: pb.EraseUserRequest, context: Context) -> pb.EraseUserResponse:  # noqa: N802
@@ -88,9 +87,13 @@ class KeepingCalls(ExplanationServiceServicer):
         return pb.RecordInteractionsResponse(recorded=recorded)
 
     def close(self) -> None:
-        """Wait for what the threads are doing, then let them go."""
-        self._model_thread.shutdown()
+        """Wait for what the threads are doing, the scheduler's among them, then let them go."""
+        self._application.scheduler.close()
         self._storage_threads.shutdown()
+
+    async def _computed(self, work: Callable[[], Result]) -> Result:
+        """Have work done where the model is; work that has not begun when the call is cancelled never does."""
+        return await asyncio.wrap_future(self._application.scheduler.submit(work))
 
     async def _history(self, given: Sequence[str], user_id: str) -> Sequence[str]:
         """The request's history, or what is recorded for its user when it has none."""

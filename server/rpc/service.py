@@ -49,12 +49,13 @@ class ExplanationService(KeepingCalls):
         self._config = config
         self._defaults = config.explain.settings()
 
-    async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:  # noqa: ARG002, N802
+    async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:  # noqa: N802
         """Rank the catalogue for a history."""
         k = request.k if request.HasField("k") else DEFAULT_RECOMMENDED
         history = await self._history(request.history, request.user_id)
-        recommendation = await run(self._model_thread, lambda: self._application.recommend(history, k))
-        return recommendation_message(recommendation)
+        return recommendation_message(
+            await self._compute(context, lambda patience: self._application.recommend(history, k, patience))
+        )
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> Explanation:  # noqa: N802
         """Explain one recommendation and store the answer before giving it."""
@@ -86,12 +87,14 @@ class ExplanationService(KeepingCalls):
             model_version=records[0].explanation.model_version if records else "",
         )
 
-    async def WhatIf(self, request: pb.WhatIfRequest, context: Context) -> pb.WhatIfResponse:  # noqa: ARG002, N802
+    async def WhatIf(self, request: pb.WhatIfRequest, context: Context) -> pb.WhatIfResponse:  # noqa: N802
         """Edit a history and say how the recommendations change."""
         k = request.k if request.HasField("k") else DEFAULT_RECOMMENDED
         intervention = intervention_from(request.intervention, self._defaults.intervention, "intervention")
         edit = Edit(request.history, request.remove, request.add, intervention)
-        return what_if_message(await run(self._model_thread, lambda: self._application.what_if(edit, k)))
+        return what_if_message(
+            await self._compute(context, lambda patience: self._application.what_if(edit, k, patience))
+        )
 
     async def GetExplanation(self, request: pb.GetExplanationRequest, context: Context) -> Explanation:  # noqa: N802
         """Give a stored explanation."""
@@ -116,16 +119,16 @@ class ExplanationService(KeepingCalls):
         )
 
     async def _compute(self, context: Context, work: Callable[[Patience], Result]) -> Result:
-        """Run work on the model's thread until the caller's deadline; a caller that goes away stops it."""
+        """Compute until the caller's deadline; a caller that goes away stops it."""
         gone = threading.Event()
         remaining = cast("float | None", context.time_remaining())  # None without a deadline, whatever the stubs say
         longest = self._config.limits.seconds
         seconds = longest if remaining is None else min(longest, remaining)
         patience = Patience(time.monotonic() + PATIENCE_SHARE * seconds, gone.is_set)
         try:
-            return await run(self._model_thread, lambda: work(patience))
+            return await self._computed(lambda: work(patience))
         finally:
-            # A cancelled call leaves the thread running: the flag ends it at the next batch.
+            # A cancelled call leaves its thread running: the flag ends it at the next batch.
             gone.set()
 
     async def _store(self, records: list[ExplanationRecord]) -> None:

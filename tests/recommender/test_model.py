@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from recommender.joining import Question
+
 CLOSE = 1e-5
 SEQUENCE_INTERVENTIONS = (Intervention.DELETE, Intervention.DELETE_BACKFILL, Intervention.MASK_TOKEN)
 
@@ -210,6 +212,33 @@ class ModelContract:
             assert dict(self.model.places(history, [target])).popitem()[1] == together.target_score[row]
             others = [self.history(3, 0), history, self.history(5, 0)]
             assert (self.model.scores(others)[1] == self.model.scores([history])[0]).all()
+
+    # As above.
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @given(data=st.data())
+    def test_questions_answered_together_have_the_bits_of_each_alone(self, data: st.DataObject) -> None:
+        """Histories of equal and of other lengths, under every intervention, with and without removals."""
+        asked: list[Question] = []
+
+        def ask(question: Question) -> torch.Tensor:
+            asked.append(question)
+            return self.model.predictions([question])[0]
+
+        model = self.model.through(ask)
+        allowed = [i for i in Intervention if i is not Intervention.MASK_TOKEN or not self.architecture.causal]
+        for _ in range(data.draw(st.integers(2, 6))):
+            length = data.draw(st.sampled_from([2, 5, self.model.max_history]))
+            numbers = data.draw(st.lists(st.integers(1, 25), min_size=length, max_size=length))
+            history = History(tuple(TOKENS[number] for number in numbers), TOKENS[26:28])
+            subsets = st.sets(st.integers(0, length - 1), max_size=length - 1).map(lambda s: tuple(sorted(s)))
+            removals = data.draw(st.lists(subsets, min_size=1, max_size=9))
+            model.without(history, "item-29", removals, intervention=data.draw(st.sampled_from(allowed)))
+
+        together = self.model.predictions(asked)
+
+        for question, answer in zip(asked, together, strict=True):
+            sample = self.model._engine.scorer.sample
+            assert torch.equal(sample(answer), sample(self.model.predictions([question])[0]))
 
     def test_the_deleted_history_is_the_shorter_history(self) -> None:
         """DELETE of an item and a history that never had it: the same bits."""

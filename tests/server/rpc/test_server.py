@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from becausal.v1 import explanation_service_pb2 as service_pb
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
-from fakes import FakeRecommender, HeldRecommender
+from fakes import FakeRecommender, HeldRecommender, scheduler_of
 from listening import listening
 from server.application import Application
 from server.config import Config, ConfigError
@@ -53,7 +53,8 @@ def server_at(
     address: str, repository: storage.ExplanationRepository, recommender: FakeRecommender | None = None
 ) -> RpcServer:
     config = Config(address=address, drain_delay_seconds=0)
-    application = Application(recommender or FakeRecommender(), config, repository)
+    model = recommender or FakeRecommender()
+    application = Application(model, config, repository, scheduler=scheduler_of(model, config))
     return RpcServer(ExplanationService(application, config), config, AuditService(application))
 
 

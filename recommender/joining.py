@@ -1,0 +1,94 @@
+"""Several questions at once: what the network predicts for each, computed together where sequences have one length.
+
+A forward pass over a handful of short histories costs little more than over one of them, since most of its time goes into
+starting operations. Every history has the same bits as alone (docs/decisions/0203-the-same-bits-in-any-company.md), so
+nobody can tell from an answer who else was asking.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from explainer.settings import Intervention
+from recommender.counterfactuals import check_removals, edited
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from explainer.model import Removal
+    from recommender.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is predicted after a history without each of some removals."""
+
+    numbers: tuple[int, ...]
+    """Item numbers of the window, oldest first."""
+
+    older: tuple[int, ...]
+    """Those from before the window, for DELETE_BACKFILL."""
+
+    removals: Sequence[Removal]
+    intervention: Intervention
+
+    def __post_init__(self) -> None:
+        """Check the removals.
+
+        Raises:
+            HistoryError: one is no set of positions of the history.
+        """
+        check_removals(self.removals, len(self.numbers))
+
+    @property
+    def rows(self) -> int:
+        """Histories that it takes to answer."""
+        return len(self.removals)
+
+
+def predictions(engine: Engine, questions: Sequence[Question]) -> list[Tensor]:
+    """(rows, H) for each question.
+
+    Raises:
+        HistoryError: a question leaves nothing to predict from.
+    """
+    answers = [engine.empty(question.rows) for question in questions]
+    whole: defaultdict[int, list[tuple[Tensor, Sequence[int], Sequence[Sequence[int]]]]] = defaultdict(list)
+    hidden: defaultdict[int, list[tuple[Tensor, Sequence[int], Question]]] = defaultdict(list)
+    for question, answer in zip(questions, answers, strict=True):
+        for places, sequences in _sequences(engine, question):
+            whole[len(sequences[0])].append((answer, places, sequences))
+        places = [place for place, removal in enumerate(question.removals) if removal]
+        if places and question.intervention is Intervention.MASK_OUT:
+            hidden[len(question.numbers)].append((answer, places, question))
+    for group in whole.values():
+        found = engine.predict(list(chain.from_iterable(sequences for _, _, sequences in group)))
+        start = 0
+        for answer, places, sequences in group:
+            answer[list(places)] = found[start : start + len(sequences)]
+            start += len(sequences)
+    for parts in hidden.values():
+        asked = [(one.numbers, [one.removals[place] for place in places]) for _, places, one in parts]
+        for (answer, places, _), versions in zip(parts, engine.hide(asked), strict=True):
+            answer[list(places)] = versions
+    return answers
+
+
+def _sequences(engine: Engine, question: Question) -> Iterator[tuple[Sequence[int], Sequence[Sequence[int]]]]:
+    """The places of a question that ordinary sequences answer, and these, by length."""
+    # The history as it stands is computed in one way whatever the intervention, and has the same bits.
+    untouched = [place for place, removal in enumerate(question.removals) if not removal]
+    if untouched:
+        yield untouched, [question.numbers] * len(untouched)
+    if question.intervention is Intervention.MASK_OUT:
+        return
+    rest = [place for place, removal in enumerate(question.removals) if removal]
+    removals = [question.removals[place] for place in rest]
+    mask = engine.architecture.items
+    for group in edited(question.numbers, question.older, removals, question.intervention, mask):
+        yield [rest[place] for place in group.places], group.sequences

@@ -1,0 +1,170 @@
+"""The micro-batcher: questions of calls that run side by side are answered together, on the one thread that runs the model.
+
+As soon as the model is free, all that waits goes into one pass, up to a number of rows; nobody waits for a timer unless the
+settings say so. Knows nothing of models: questions go in, answers come out.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Condition, Semaphore, Thread
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from explainer.errors import CancelledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from server.config import Batching
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+Result = TypeVar("Result")
+
+_Waiting = tuple[Question, "Future[Answer]", "Callable[[], bool]"]
+
+
+class Batcher(Generic[Question, Answer]):
+    """Answers questions on a thread of its own, as many at once as there are. Safe in threads. Close it.
+
+    Args:
+        answer: answers several questions, in their order; what it raises for several, each is asked alone.
+        rows: how much work a question is.
+        max_rows: a pass ends with the question that reaches so many; no question is cut.
+        delay: seconds to wait for more questions when there are fewer rows than that.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Question]], Sequence[Answer]],
+        rows: Callable[[Question], int],
+        *,
+        max_rows: int,
+        delay: float = 0.0,
+    ) -> None:
+        self._answer = answer
+        self._rows = rows
+        self._max_rows = max_rows
+        self._delay = delay
+        self._waiting: deque[_Waiting[Question, Answer]] = deque()
+        self._changed = Condition()
+        self._closed = False
+        self.passes = 0
+        self.questions = 0
+        self._thread = Thread(target=self._run, name="model", daemon=True)
+        self._thread.start()
+
+    def ask(self, question: Question, cancelled: Callable[[], bool] = lambda: False) -> Answer:
+        """Wait for the answer.
+
+        Raises:
+            CancelledError: the caller had gone before the question's turn came, or the batcher was closed.
+            Exception: whatever this question alone raised; those beside it have their answers.
+        """
+        future: Future[Answer] = Future()
+        with self._changed:
+            if self._closed:
+                raise CancelledError("The model was put away; nothing was decided.")
+            self._waiting.append((question, future, cancelled))
+            self._changed.notify()
+        return future.result()
+
+    def close(self) -> None:
+        """Answer what waits, then end the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._next():
+            asked = [one for one in batch if not self._is_gone(one)]
+            if asked:
+                self.passes += 1
+                self.questions += len(asked)
+                self._settle(asked)
+
+    def _next(self) -> list[_Waiting[Question, Answer]]:
+        """What goes into the next pass; nothing when the batcher was closed and no question is left."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            end = time.monotonic() + self._delay
+            while not self._closed and self._rows_waiting() < self._max_rows and time.monotonic() < end:
+                self._changed.wait(end - time.monotonic())
+            batch: list[_Waiting[Question, Answer]] = []
+            rows = 0
+            while self._waiting and rows < self._max_rows:
+                batch.append(self._waiting.popleft())
+                rows += self._rows(batch[-1][0])
+            return batch
+
+    def _rows_waiting(self) -> int:
+        return sum(self._rows(question) for question, _, _ in self._waiting)
+
+    def _is_gone(self, one: _Waiting[Question, Answer]) -> bool:
+        _, future, cancelled = one
+        if cancelled():
+            future.set_exception(CancelledError("The caller cancelled the explanation; nothing was decided."))
+            return True
+        return False
+
+    def _settle(self, batch: Sequence[_Waiting[Question, Answer]]) -> None:
+        try:
+            answers = self._answer([question for question, _, _ in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is waiting for it
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            # One question is to blame: the others must not share its fate.
+            for alone in batch:
+                self._settle([alone])
+        else:
+            for (_, future, _), answer in zip(batch, answers, strict=True):
+                future.set_result(answer)
+
+
+class Scheduler(Generic[Question, Answer]):
+    """Threads for the calls that compute, and one for the model that they share.
+
+    No more threads work at once than there are cores: besides the model's thread, those that have a turn, and a call that
+    waits for the model gives its turn away. Graphs are learnt in a turn, outside Python's lock.
+
+    Args:
+        answer: as for `Batcher`.
+        rows: as for `Batcher`.
+        settings: how many of what.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Question]], Sequence[Answer]],
+        rows: Callable[[Question], int],
+        settings: Batching,
+    ) -> None:
+        self.batcher = Batcher(answer, rows, max_rows=settings.rows, delay=settings.delay_seconds)
+        self._turns = Semaphore(max((settings.cores or os.cpu_count() or 1) - 1, 1))
+        self._threads = ThreadPoolExecutor(settings.calls, thread_name_prefix="explain")
+
+    def submit(self, work: Callable[[], Result]) -> Future[Result]:
+        """Have work done by one of the threads."""
+        return self._threads.submit(self._in_turn, work)
+
+    def ask(self, question: Question, cancelled: Callable[[], bool] = lambda: False) -> Answer:
+        """As `Batcher.ask`, from work that was submitted here."""
+        self._turns.release()
+        try:
+            return self.batcher.ask(question, cancelled)
+        finally:
+            self._turns.acquire()
+
+    def close(self) -> None:
+        """Let what was submitted finish, then end the threads."""
+        self._threads.shutdown()
+        self.batcher.close()
+
+    def _in_turn(self, work: Callable[[], Result]) -> Result:
+        with self._turns:
+            return work()

@@ -1,0 +1,148 @@
+"""The micro-batcher: what waits goes together, and nobody shares a neighbour's fate."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from explainer.errors import CancelledError
+from server.batching import Batcher, Scheduler
+from server.config import Batching
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
+
+
+class Held:
+    """A model that doubles numbers, one pass at a time, when it is let; a negative number breaks the pass it is in."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.let = threading.Semaphore(0)
+        self.passes: list[list[int]] = []
+
+    def answer(self, questions: Sequence[int]) -> list[int]:
+        self.passes.append(list(questions))
+        self.begun.release()
+        assert self.let.acquire(timeout=30)
+        if min(questions) < 0:
+            raise ValueError("no negative numbers")
+        return [2 * question for question in questions]
+
+
+@pytest.fixture(name="held")
+def _held() -> Held:
+    return Held()
+
+
+@pytest.fixture(name="batcher")
+def _batcher(held: Held) -> Iterator[Batcher[int, int]]:
+    batcher = Batcher(held.answer, abs, max_rows=10)
+    yield batcher
+    held.let.release(100)
+    batcher.close()
+
+
+@pytest.fixture(name="callers")
+def _callers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(16) as callers:
+        yield callers
+
+
+def queued(
+    batcher: Batcher[int, int], held: Held, callers: ThreadPoolExecutor, questions: Sequence[int]
+) -> list[Future[int]]:
+    """Ask 1, and the others one after the other while the model is busy with it."""
+    futures = [callers.submit(batcher.ask, 1)]
+    assert held.begun.acquire(timeout=30)
+    for place, question in enumerate(questions, start=1):
+        futures.append(callers.submit(batcher.ask, question))
+        with batcher._changed:
+            assert batcher._changed.wait_for(lambda: len(batcher._waiting) == place, timeout=30)  # noqa: B023 - at once
+    return futures
+
+
+def test_what_waits_while_the_model_is_busy_goes_together(
+    batcher: Batcher[int, int], held: Held, callers: ThreadPoolExecutor
+) -> None:
+    futures = queued(batcher, held, callers, [2, 3, 4])
+    held.let.release(2)
+
+    assert [future.result(30) for future in futures] == [2, 4, 6, 8]
+    assert held.passes == [[1], [2, 3, 4]]
+    assert (batcher.passes, batcher.questions) == (2, 4)
+
+
+def test_a_pass_ends_with_the_question_that_fills_it(
+    batcher: Batcher[int, int], held: Held, callers: ThreadPoolExecutor
+) -> None:
+    futures = queued(batcher, held, callers, [4, 20, 5, 6])
+    held.let.release(3)
+
+    assert [future.result(30) for future in futures] == [2, 8, 40, 10, 12]
+    assert held.passes == [[1], [4, 20], [5, 6]]
+
+
+def test_a_question_that_fails_fails_alone(batcher: Batcher[int, int], held: Held, callers: ThreadPoolExecutor) -> None:
+    futures = queued(batcher, held, callers, [2, -3, 4])
+    held.let.release(5)
+
+    with pytest.raises(ValueError, match="no negative"):
+        futures[2].result(30)
+    assert [futures[place].result(30) for place in (0, 1, 3)] == [2, 4, 8]
+    assert held.passes == [[1], [2, -3, 4], [2], [-3], [4]]
+
+
+def test_a_caller_that_has_gone_is_not_computed_for_and_its_mates_are(
+    batcher: Batcher[int, int], held: Held, callers: ThreadPoolExecutor
+) -> None:
+    first = callers.submit(batcher.ask, 1)
+    assert held.begun.acquire(timeout=30)
+    gone = threading.Event()
+    leaving = callers.submit(batcher.ask, 2, gone.is_set)
+    staying = callers.submit(batcher.ask, 3)
+    with batcher._changed:
+        assert batcher._changed.wait_for(lambda: len(batcher._waiting) == 2, timeout=30)
+    gone.set()
+    held.let.release(2)
+
+    assert (first.result(30), staying.result(30)) == (2, 6)
+    with pytest.raises(CancelledError):
+        leaving.result(30)
+    assert held.passes == [[1], [3]]
+
+
+def test_closing_answers_what_waits_and_refuses_the_rest(held: Held, callers: ThreadPoolExecutor) -> None:
+    batcher = Batcher(held.answer, abs, max_rows=10)
+    futures = queued(batcher, held, callers, [2])
+    held.let.release(2)
+    batcher.close()
+
+    assert [future.result(30) for future in futures] == [2, 4]
+    with pytest.raises(CancelledError, match="put away"):
+        batcher.ask(5)
+
+
+def test_with_a_delay_a_free_model_waits_for_a_full_pass(held: Held, callers: ThreadPoolExecutor) -> None:
+    batcher = Batcher(held.answer, abs, max_rows=3, delay=30)
+    held.let.release(1)
+    futures = [callers.submit(batcher.ask, question) for question in (1, 2)]
+
+    assert sorted(future.result(25) for future in futures) == [2, 4]
+    assert len(held.passes) == 1
+    batcher.close()
+
+
+def test_a_call_that_waits_for_the_model_gives_its_turn_away(held: Held) -> None:
+    scheduler = Scheduler(held.answer, abs, Batching(cores=2, calls=4))
+    asking = scheduler.submit(lambda: scheduler.ask(1))
+    assert held.begun.acquire(timeout=30)
+
+    assert scheduler.submit(lambda: "the only turn").result(30) == "the only turn"
+    held.let.release(1)
+    assert asking.result(30) == 2
+    scheduler.close()
