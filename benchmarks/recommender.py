@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from explainer.model import History
+    from recommender.joining import Question
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINT = ROOT / "demo" / "BERT4Rec-ml-100k.pth"
 DATA = ROOT / ".demo" / "ml-100k"
 FULL, SHORT, SWEEP, BATCH = 49, 20, 49, 256
+CALLERS, FEW = 32, 8
 BURST_NS = 20_000_000
 
 
@@ -141,6 +143,29 @@ def cases(
     return found
 
 
+def joined(ours: Recommender, histories: list[tuple[str, ...]], rounds: int) -> dict[str, object]:
+    """The single removals of many callers' short histories: one question after the other, and all in one pass."""
+    asked: list[Question] = []
+
+    def ask(question: Question) -> torch.Tensor:
+        asked.append(question)
+        return ours.predictions([question])[0]
+
+    model = ours.through(ask)
+    for tokens in histories[:CALLERS]:
+        history = ours.window(tokens[-FEW:])
+        model.without(history, ours.top(history, 1)[0].item, [(position,) for position in range(FEW)])
+    alone_ms, together_ms = in_turns(
+        lambda: [ours.predictions([question]) for question in asked], lambda: ours.predictions(asked), rounds
+    )
+    return {
+        "case": f"{CALLERS} callers' sweeps of {FEW} items",
+        "alone_ms": alone_ms,
+        "together_ms": together_ms,
+        "ratio": alone_ms / together_ms,
+    }
+
+
 def greatest_difference(ours: Recommender, theirs: torch.nn.Module, histories: list[tuple[str, ...]]) -> float:
     """Over 256 real histories: the largest difference of any score."""
     windows = [ours.window(tokens) for tokens in histories[:BATCH]]
@@ -166,6 +191,7 @@ def main() -> int:
             "machine": f"{platform.machine()}, torch {torch.__version__}, 1 thread",
             "greatest_difference": greatest_difference(ours, theirs, histories),
             "cases": cases(ours, theirs, histories, rounds),
+            "joined": joined(ours, histories, max(rounds // 3, 3)),
         }
     print(json.dumps(report, indent=1))
     missed = [

@@ -100,7 +100,7 @@ class Engine:
             HistoryError: there is nothing to predict from, or more than fits.
         """
         items = self.fed(sequences)
-        return _joined([self.network.predict(part)[: len(part)] for part in _chunks(items)])
+        return _joined([self.network.predict(items[rows])[: len(items[rows])] for ((_, rows),) in _chunks([items])])
 
     def hide(self, parts: Sequence[tuple[Sequence[int], Sequence[Removal]]]) -> list[Tensor]:
         """(m, H) predictions for each sequence, all of one length, with each of its removals hidden from attention.
@@ -111,7 +111,7 @@ class Engine:
         items = self.fed([numbers for numbers, _ in parts])
         keeps = [self._kept(removals, items.shape[1]) for _, removals in parts]
         found: list[list[Tensor]] = [[] for _ in parts]
-        for chunk in _chunks_of(keeps):
+        for chunk in _chunks(keeps):
             hiding = [Hiding(items[part], keeps[part][rows]) for part, rows in chunk]
             for (part, _), hidden in zip(chunk, self.network.predict_hiding(hiding), strict=True):
                 found[part].append(hidden)
@@ -146,15 +146,8 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
-def _chunks(batch: Tensor) -> Sequence[Tensor]:
-    """The (B, T) batch in parts of no more than CHUNK_TOKENS positions, or of one row."""
-    if batch.numel() <= CHUNK_TOKENS:
-        return (batch,)
-    return torch.split(batch, max(CHUNK_TOKENS // batch.shape[1], 1))
-
-
-def _chunks_of(batches: Sequence[Tensor]) -> Iterator[list[tuple[int, slice]]]:
-    """Some (B, T) batches of one T, in parts of no more than CHUNK_TOKENS positions: batch and rows of each piece."""
+def _chunks(batches: Sequence[Tensor]) -> Iterator[list[tuple[int, slice]]]:
+    """Some (B, T) batches of one T, in parts of no more than CHUNK_TOKENS positions, or of one row: each piece's batch and rows."""
     most = max(CHUNK_TOKENS // batches[0].shape[1], 1)
     chunk: list[tuple[int, slice]] = []
     room = most

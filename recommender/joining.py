@@ -46,6 +46,16 @@ class Question:
         check_removals(self.removals, len(self.numbers))
 
     @property
+    def untouched(self) -> list[int]:
+        """Which of the removals take nothing away."""
+        return [place for place, removal in enumerate(self.removals) if not removal]
+
+    @property
+    def touched(self) -> list[int]:
+        """Which of the removals take something away."""
+        return [place for place, removal in enumerate(self.removals) if removal]
+
+    @property
     def rows(self) -> int:
         """Histories that it takes to answer."""
         return len(self.removals)
@@ -63,8 +73,7 @@ def predictions(engine: Engine, questions: Sequence[Question]) -> list[Tensor]:
     for question, answer in zip(questions, answers, strict=True):
         for places, sequences in _sequences(engine, question):
             whole[len(sequences[0])].append((answer, places, sequences))
-        places = [place for place, removal in enumerate(question.removals) if removal]
-        if places and question.intervention is Intervention.MASK_OUT:
+        if question.intervention is Intervention.MASK_OUT and (places := question.touched):
             hidden[len(question.numbers)].append((answer, places, question))
     for group in whole.values():
         found = engine.predict(list(chain.from_iterable(sequences for _, _, sequences in group)))
@@ -80,14 +89,13 @@ def predictions(engine: Engine, questions: Sequence[Question]) -> list[Tensor]:
 
 
 def _sequences(engine: Engine, question: Question) -> Iterator[tuple[Sequence[int], Sequence[Sequence[int]]]]:
-    """The places of a question that ordinary sequences answer, and these, by length."""
+    """The places of a question that ordinary sequences answer, and these, by length: one for each place, or one for all."""
     # The history as it stands is computed in one way whatever the intervention, and has the same bits.
-    untouched = [place for place, removal in enumerate(question.removals) if not removal]
-    if untouched:
-        yield untouched, [question.numbers] * len(untouched)
+    if untouched := question.untouched:
+        yield untouched, [question.numbers]
     if question.intervention is Intervention.MASK_OUT:
         return
-    rest = [place for place, removal in enumerate(question.removals) if removal]
+    rest = question.touched
     removals = [question.removals[place] for place in rest]
     mask = engine.architecture.items
     for group in edited(question.numbers, question.older, removals, question.intervention, mask):

@@ -236,7 +236,7 @@ class Recommender:
 
     def _hidden(self, history: History, removals: Sequence[Removal], intervention: Intervention) -> Tensor:
         """(m, H) predictions for the history without each removal."""
-        if intervention is not Intervention.MASK_OUT and not self.supports(intervention):
+        if any(removals) and not self.supports(intervention):
             raise InterventionError("A SASRec has no mask token; choose MASK_OUT, DELETE or DELETE_BACKFILL.")
         older = self._numbers(history.older) if intervention is Intervention.DELETE_BACKFILL else ()
         question = Question(tuple(self._numbers(history.items)), tuple(older), removals, intervention)

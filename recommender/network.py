@@ -123,6 +123,10 @@ class Network:
 
     def _layer(self, layer: Layer, x: Tensor, bias: Tensor | None) -> Tensor:
         """A whole layer. ``bias``: (B, T) what to add to the scores of each key, or None."""
+        return self._feed_forward(layer, layer.attention_norm(self._attended(layer, x, bias))).view(x.shape)
+
+    def _attended(self, layer: Layer, x: Tensor, bias: Tensor | None) -> Tensor:
+        """(B * T, H) a layer's input with what its attention adds, before the norm; the input is overwritten."""
         count, length, hidden = x.shape
         query, key, value = self._project(layer, x)
         mask = None if bias is None else bias[:, None, None]
@@ -132,9 +136,7 @@ class Network:
             query, key, value, attn_mask=mask, is_causal=self.causal and mask is None, scale=1.0
         )
         mixed = mixed.transpose(1, 2).reshape(count * length, hidden)
-        flat = x.reshape(count * length, hidden)
-        flat = layer.attention_norm(flat.addmm_(mixed, layer.dense))
-        return self._feed_forward(layer, flat).view(count, length, hidden)
+        return x.reshape(count * length, hidden).addmm_(mixed, layer.dense)
 
     def _first_layer(self, layer: Layer, x: Tensor, keeps: Sequence[Tensor]) -> Tensor:
         """The first layer for all versions of some histories (G, T, H), B in all: (B, T, H).
@@ -160,15 +162,11 @@ class Network:
             weights *= weights.sum(-1, keepdim=True).clamp_min_(torch.finfo(weights.dtype).tiny).reciprocal_()
             flat[rows].view(len(keep), length, hidden).copy_(x[group])
             flat[rows].addmm_(weights.view(len(keep) * length, -1), mixed)
-        for rows, _ in apart:
-            flat[rows] = 0
-        out = self._feed_forward(layer, layer.attention_norm(flat)).view(count, length, hidden)
+        # Last, since it takes the memory that queries, keys and values are in.
         for rows, group in apart:
-            bias = (1 - keeps[group]) * HIDDEN
-            out.view(count * length, hidden)[rows] = self._layer(
-                layer, x[group].expand(len(keeps[group]), -1, -1).contiguous(), bias
-            ).view(-1, hidden)
-        return out
+            keep = keeps[group]
+            flat[rows] = self._attended(layer, x[group].repeat(len(keep), 1, 1), (1 - keep) * HIDDEN)
+        return self._feed_forward(layer, layer.attention_norm(flat)).view(count, length, hidden)
 
     def _shared_weights(self, query: Tensor, key: Tensor) -> Tensor | None:
         """(T, h, T) exponentials of the scores, each row's largest 1; None where one is too small for 32 bits."""

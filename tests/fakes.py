@@ -5,20 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from explainer.model import NEAR_TIE, History, Outcomes, ScoredItem
 from explainer.settings import Intervention
-from server.batching import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from recommender import Recommender
-    from server.config import Config
 
 
 @dataclass
@@ -150,8 +145,3 @@ class HeldRecommender(FakeRecommender):
         self.started.set()
         assert self.go_on.wait(60)
         return super().without(*args, **kwargs)
-
-
-def scheduler_of(recommender: FakeRecommender | Recommender, config: Config) -> Scheduler:
-    """What the composition root makes; a fake never asks it anything."""
-    return Scheduler(getattr(recommender, "predictions", list), attrgetter("rows"), config.batching)

@@ -14,18 +14,16 @@ from becausal.v1.explanation_service_pb2_grpc import (
     ExplanationServiceServicer,
     add_ExplanationServiceServicer_to_server,
 )
-from fakes import FakeRecommender, scheduler_of
-from server.application import Application
 from server.config import Config
 from server.records import Records
-from server.rpc.audit_service import AuditService
-from server.rpc.server import RpcServer
-from server.rpc.service import ExplanationService
+from serving import rpc_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     import storage
+    from fakes import FakeRecommender
+    from server.rpc.server import RpcServer
 
 
 @asynccontextmanager
@@ -36,9 +34,7 @@ async def listening(
     config = Config(address="127.0.0.1:0", drain_delay_seconds=drain_delay, drain_seconds=10)
     with Records(repository._database, config.audit) as records:
         records.start()
-        model = recommender or FakeRecommender()
-        application = Application(model, config, repository, records, scheduler_of(model, config))
-        server = RpcServer(ExplanationService(application, config), config, AuditService(application))
+        server = rpc_server(config, repository, recommender, records)
         await server.start()
         try:
             yield server

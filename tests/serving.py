@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import grpc
 
-from fakes import FakeRecommender, scheduler_of
+from fakes import FakeRecommender
 from server.application import Application
+from server.batching import Scheduler
 from server.config import Config
 from server.records import Records
 from server.rpc.audit_service import AuditService
@@ -21,6 +23,20 @@ if TYPE_CHECKING:
     import storage
 
 
+def rpc_server(
+    config: Config,
+    repository: storage.ExplanationRepository,
+    recommender: FakeRecommender | None = None,
+    records: Records | None = None,
+) -> RpcServer:
+    """What the composition root makes, over a fake model; not started."""
+    model = recommender or FakeRecommender()
+    # A fake answers by itself and never asks through the scheduler.
+    scheduler = Scheduler(getattr(model, "predictions", list), attrgetter("rows"), config.batching)
+    application = Application(model, config, repository, records, scheduler)
+    return RpcServer(ExplanationService(application, config), config, AuditService(application))
+
+
 @asynccontextmanager
 async def serving(
     repository: storage.ExplanationRepository, recommender: FakeRecommender | None = None, **settings: object
@@ -29,9 +45,7 @@ async def serving(
     config = Config(address="127.0.0.1:0", **{"drain_delay_seconds": 0, **settings})
     with Records(repository._database, config.audit) as records:
         records.start()
-        model = recommender or FakeRecommender()
-        application = Application(model, config, repository, records, scheduler_of(model, config))
-        server = RpcServer(ExplanationService(application, config), config, AuditService(application))
+        server = rpc_server(config, repository, recommender, records)
         await server.start()
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

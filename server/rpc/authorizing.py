@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from server.access import ANONYMOUS, current_caller
 from server.errors import PermissionDeniedError, UnauthenticatedError
-from server.rpc.roles import EXEMPT, ROLES
+from server.rpc.handlers import EXEMPT
+from server.rpc.roles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,6 +33,7 @@ class Guard:
             UnauthenticatedError: nobody knows who calls.
             PermissionDeniedError: the caller lacks the role.
         """
+        # Probes know no secrets; reflection shows the published protocol, and `reflection = false` switches it off.
         if not method.startswith(EXEMPT):
             # Each call is a task with a context of its own: nothing has to be set back.
             current_caller.set(self._admitted(method, context))

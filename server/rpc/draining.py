@@ -12,14 +12,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from server.errors import ShuttingDownError
+from server.rpc.handlers import EXEMPT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from server.rpc.handlers import Context
-
-EXEMPT = ("/grpc.health.", "/grpc.reflection.")
-"""Calls that are neither counted nor refused: a health watch stays open until the end."""
 
 
 class Drain:
@@ -38,7 +36,7 @@ class Drain:
         Raises:
             ShuttingDownError: calls are not taken any more.
         """
-        if method.startswith(EXEMPT):
+        if method.startswith(EXEMPT):  # a health watch stays open until the end
             yield
             return
         if self._closed:

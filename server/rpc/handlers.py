@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     """Given the method's full name and the call's context, what the call runs in."""
 
 
+EXEMPT = ("/grpc.health.", "/grpc.reflection.")
+"""Calls about the server itself, which those that refuse or count calls let pass."""
+
+
 class AroundInterceptor(grpc.aio.ServerInterceptor):
     """Runs each call inside what it is given, outermost first."""
 

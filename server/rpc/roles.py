@@ -9,9 +9,6 @@ from server.access import Role
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EXEMPT = ("/grpc.health.", "/grpc.reflection.")
-"""Probes know no secrets; reflection shows the published protocol, and `reflection = false` switches it off."""
-
 _EXPLANATION = "/becausal.v1.ExplanationService/"
 _AUDIT = "/becausal.v1.AuditService/"
 _MODEL = "/becausal.v1.ModelService/"
@@ -20,8 +17,6 @@ ROLES: Mapping[str, Role] = {
     _EXPLANATION + "Recommend": Role.EXPLAIN,
     _EXPLANATION + "Explain": Role.EXPLAIN,
     _EXPLANATION + "RecommendAndExplain": Role.EXPLAIN,
-    _EXPLANATION + "BatchExplain": Role.EXPLAIN,
-    _EXPLANATION + "StreamExplain": Role.EXPLAIN,
     _EXPLANATION + "WhatIf": Role.EXPLAIN,
     _EXPLANATION + "RecordInteractions": Role.EXPLAIN,
     _EXPLANATION + "GetExplanation": Role.AUDIT_READ,

@@ -371,6 +371,7 @@ class ModelContract:
         self.model = self.recommender()
 
         self.test_interventions_are_their_plain_construction(Intervention.MASK_OUT)
+        self.test_questions_answered_together_have_the_bits_of_each_alone()
 
 
 class TestBert4Rec(ModelContract):

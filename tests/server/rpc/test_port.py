@@ -12,14 +12,10 @@ from becausal.aio import AsyncClient
 from becausal.channel import Tls as ClientTls
 from becausal.errors import CallError, NotAllowedError
 from certificates import Issued, issue
-from fakes import FakeRecommender, scheduler_of
 from server.access import new_token, token_hash
-from server.application import Application
 from server.config import Config, ConfigError
-from server.rpc.audit_service import AuditService
 from server.rpc.port import CertificateFiles, check_exposure
-from server.rpc.server import RpcServer
-from server.rpc.service import ExplanationService
+from serving import rpc_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,8 +53,7 @@ class Served:
 async def served(repository: storage.ExplanationRepository, tmp_path: Path) -> AsyncIterator[Served]:
     found = Served(tmp_path)
     config = Config(address="localhost:0", drain_delay_seconds=0, tls=found.tls, auth=CALLERS)
-    application = Application(FakeRecommender(), config, repository, scheduler=scheduler_of(FakeRecommender(), config))
-    server = RpcServer(ExplanationService(application, config), config, AuditService(application))
+    server = rpc_server(config, repository)
     await server.start()
     found.port = server.port
     try:
@@ -144,8 +139,7 @@ def test_this_machine_alone_needs_neither(address: str) -> None:
 
 async def test_the_server_itself_refuses(repository: storage.ExplanationRepository) -> None:
     config = Config(address="0.0.0.0:0", drain_delay_seconds=0)
-    application = Application(FakeRecommender(), config, repository, scheduler=scheduler_of(FakeRecommender(), config))
-    server = RpcServer(ExplanationService(application, config), config, AuditService(application))
+    server = rpc_server(config, repository)
     with pytest.raises(ConfigError, match="allow_insecure"):
         await server.start()
     await server.stop()

@@ -12,14 +12,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from becausal.v1 import explanation_service_pb2 as service_pb
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
-from fakes import FakeRecommender, HeldRecommender, scheduler_of
+from fakes import FakeRecommender, HeldRecommender
 from listening import listening
-from server.application import Application
 from server.config import Config, ConfigError
-from server.rpc.audit_service import AuditService
 from server.rpc.server import SERVICES, RpcServer
-from server.rpc.service import ExplanationService
-from serving import serving
+from serving import rpc_server, serving
 
 if TYPE_CHECKING:
     import storage
@@ -52,10 +49,7 @@ async def test_reflection_can_be_switched_off(repository: storage.ExplanationRep
 def server_at(
     address: str, repository: storage.ExplanationRepository, recommender: FakeRecommender | None = None
 ) -> RpcServer:
-    config = Config(address=address, drain_delay_seconds=0)
-    model = recommender or FakeRecommender()
-    application = Application(model, config, repository, scheduler=scheduler_of(model, config))
-    return RpcServer(ExplanationService(application, config), config, AuditService(application))
+    return rpc_server(Config(address=address, drain_delay_seconds=0), repository, recommender)
 
 
 async def test_two_servers_cannot_share_a_port(repository: storage.ExplanationRepository) -> None:
