@@ -10,6 +10,8 @@ import os
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
 from threading import Condition, Semaphore, Thread
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -25,6 +27,23 @@ Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 
 _Waiting = tuple[Question, "Future[Answer]", "Callable[[], bool]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass of the model."""
+
+    questions: int
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits for the model."""
+
+    questions: int
+    rows: int
 
 
 class Batcher(Generic[Question, Answer]):
@@ -54,6 +73,10 @@ class Batcher(Generic[Question, Answer]):
         self._closed = False
         self.passes = 0
         self.questions = 0
+        self.passed: Callable[[Pass], None] = lambda _: None
+        """Is told of each pass, on the model's thread."""
+
+        self._busy_since: float | None = None
         self._thread = Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
@@ -72,6 +95,23 @@ class Batcher(Generic[Question, Answer]):
             self._changed.notify()
         return future.result()
 
+    @property
+    def waiting(self) -> Queue:
+        """What waits now."""
+        with self._changed:
+            return Queue(len(self._waiting), self._rows_waiting())
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a thread that answers."""
+        return self._thread.is_alive()
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the pass under way has taken so far; 0 without one."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def close(self) -> None:
         """Answer what waits, then end the thread."""
         with self._changed:
@@ -85,7 +125,11 @@ class Batcher(Generic[Question, Answer]):
             if asked:
                 self.passes += 1
                 self.questions += len(asked)
+                started = self._busy_since = time.monotonic()
                 self._settle(asked)
+                self._busy_since = None
+                rows = sum(self._rows(question) for question, _, _ in asked)
+                self.passed(Pass(len(asked), rows, time.monotonic() - started))
 
     def _next(self) -> list[_Waiting[Question, Answer]]:
         """What goes into the next pass; nothing when the batcher was closed and no question is left."""
@@ -150,7 +194,7 @@ class Scheduler(Generic[Question, Answer]):
 
     def submit(self, work: Callable[[], Result]) -> Future[Result]:
         """Have work done by one of the threads."""
-        return self._threads.submit(self._in_turn, work)
+        return self._threads.submit(copy_context().run, self._in_turn, work)
 
     def ask(self, question: Question, cancelled: Callable[[], bool] = lambda: False) -> Answer:
         """As `Batcher.ask`, from work that was submitted here."""

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from explainer.settings import Intervention
 from explainer.settings import Settings as ExplainerSettings
 from server.access_settings import Auth, Tls
+from server.outside_settings import Admin, Logs, Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -177,6 +178,9 @@ class Config(BaseSettings):
     limits: Limits = Field(default=Limits(), description="Most that one request may ask for.")
     batching: Batching = Field(default=Batching(), description="How calls share the model.")
     audit: Audit = Field(default=Audit(), description="How explanations are kept and proved.")
+    admin: Admin = Field(default=Admin(), description="Probes and metrics.")
+    logs: Logs = Field(default=Logs(), description="What is logged.")
+    telemetry: Telemetry = Field(default=Telemetry(), description="Traces.")
     explain: ExplainDefaults = Field(
         default=ExplainDefaults(), description="How to explain where the request does not say."
     )

@@ -14,6 +14,7 @@ from recommender import Recommender, load_bundle
 from server.application import Application
 from server.batching import Scheduler
 from server.bundles import Bundles
+from server.outside import Outside
 from server.records import Records
 from server.rpc.audit_service import AuditService
 from server.rpc.server import RpcServer
@@ -38,7 +39,9 @@ async def serve(config: Config, ready: Callable[[int], None]) -> None:
         records.start()
         scheduler = Scheduler(recommender.predictions, attrgetter("rows"), config.batching)
         application = Application(recommender, config, records.explanations, records, scheduler)
-        server = RpcServer(ExplanationService(application, config), config, AuditService(application))
+        outside = Outside(config)
+        outside.watch(records, lambda: scheduler.batcher, lambda: recommender.version)
+        server = RpcServer(ExplanationService(application, config), config, AuditService(application), outside)
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import time
+from collections import Counter
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextvars import copy_context
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Self
@@ -14,21 +17,24 @@ from typing import TYPE_CHECKING, Any, Self
 from becausal.audit.entries import Kind
 from becausal.audit.errors import KeyFormatError
 from becausal.audit.note import Signer
+from server.calls import current_call
 from server.config import ConfigError
 from storage import (
     AuditLog,
     AuditTrail,
     Batch,
+    DatabaseUnavailableError,
     Erasure,
     ExplanationRepository,
     HistoryRepository,
+    LogDamagedError,
     RecordWriter,
     StorageError,
     event_entry,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -83,11 +89,28 @@ class Records:
         self._writer = RecordWriter(self.explanations, durable=settings.mode == "durable")
         self._stop = Event()
         self._keeper: Thread | None = None
+        # Those to be alerted of are there from the start: what begins with 1 has not increased.
+        self.sequencing_failures = Counter({LogDamagedError.__name__: 0, DatabaseUnavailableError.__name__: 0})
+        """Rounds that could not carry the log on, by the name of the error."""
+
+        self.stored: Callable[[Sequence[ExplanationRecord], float], None] = lambda _, __: None
+        """Is told of explanations that were stored, or dropped, and how many seconds that took; in the caller's context,
+        on the writer's thread."""
 
     @property
     def dropped(self) -> int:
         """Records that were answered and not stored, since the start; 0 unless audit.mode is best_effort."""
         return self._writer.dropped
+
+    @property
+    def waiting(self) -> int:
+        """Batches that wait for the thread that stores them."""
+        return self._writer.waiting
+
+    @property
+    def alive(self) -> bool:
+        """Whether the threads that store and that put in order are there."""
+        return self._writer.alive and (self._keeper is None or self._keeper.is_alive())
 
     def start(self) -> None:
         """Put entries in order, sign, and erase what is too old, on a thread of its own until `close`."""
@@ -101,7 +124,18 @@ class Records:
             InvalidRecordError: a record cannot be stored as it is.
             DatabaseUnavailableError: too many records wait already.
         """
-        return self._writer.submit(self.explanations.prepare(records))
+        trace_parent = current_call.get().trace_parent
+        traced = [replace(record, trace_parent=trace_parent) for record in records] if trace_parent else records
+        started = time.perf_counter()
+        future = self._writer.submit(self.explanations.prepare(traced))
+        context = copy_context()
+
+        def done(ended: Future[None]) -> None:
+            if not ended.cancelled() and ended.exception() is None:
+                context.run(self.stored, records, time.perf_counter() - started)
+
+        future.add_done_callback(done)
+        return future
 
     def note(self, read: Read) -> Future[None]:
         """Record a read; done when it is durable. Does nothing where audit.record_reads is off."""
@@ -142,6 +176,7 @@ class Records:
             self.log.sequence_all()
         except StorageError as error:
             # The next round tries again; entries wait without harm.
+            self.sequencing_failures[type(error).__name__] += 1
             logger.warning("The audit log was not carried on: %s", error)
 
     def _retain(self, age: timedelta) -> None:

@@ -38,7 +38,7 @@ from storage.identifiers import new_id
 from storage.log import AuditLog, ConsistencyProof, InclusionProof, LogState
 from storage.records import ExplanationRecord
 from storage.repository import ExplanationRepository
-from storage.schema import check, current, downgrade, head, upgrade
+from storage.schema import check, check_open, current, downgrade, head, upgrade
 from storage.trail import AuditTrail, Standing, TrailEntry
 from storage.writer import RecordWriter
 
@@ -79,6 +79,7 @@ __all__ = [
     "StorageError",
     "TrailEntry",
     "check",
+    "check_open",
     "current",
     "downgrade",
     "event_entry",

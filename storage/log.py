@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from becausal.audit.entries import entry_leaf
 from becausal.audit.merkle import consistency_proof, inclusion_proof, root_hash
@@ -113,6 +113,16 @@ class AuditLog:
         while placed := self.sequence():
             total += placed
         return total
+
+    def waiting(self, at_most: int) -> int:
+        """Entries that have no place yet, counted no further than `at_most`.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be reached.
+        """
+        some = select(LogEntryRow.id).where(LogEntryRow.leaf_index.is_(None)).limit(at_most).subquery()
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
     def state(self) -> LogState | None:
         """The newest state; None before the first entry is in its place."""

@@ -41,6 +41,9 @@ class ExplanationRecord:
     unknown_items: tuple[str, ...] = ()
     """Tokens of the given history that the model does not know, in the order given."""
 
+    trace_parent: str = ""
+    """The call's place in a distributed trace, as W3C Trace Context writes it; empty when it is in none."""
+
     def __post_init__(self) -> None:
         if self.id.version != _UUID_VERSION:
             raise InvalidRecordError("id", f"the id {self.id} is no UUIDv7; make ids with ExplanationRecord.new")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ _LOCK = 0x6265_6361_7573_616C
 """Key of the advisory lock that lets one migration run at a time: "becausal"."""
 
 
+@cache
 def head() -> str:
     """Revision of the schema that this program needs."""
     newest = ScriptDirectory.from_config(_config()).get_current_head()
@@ -48,8 +50,8 @@ def current(database_url: str) -> str | None:
     backend, url = urls.parse(database_url)
     if backend is Backend.SQLITE and not urls.sqlite_path(url).exists():
         return None
-    with Database(database_url) as database, database.reading() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    with Database(database_url) as database:
+        return _revision(database)
 
 
 def check(database_url: str) -> None:
@@ -61,10 +63,29 @@ def check(database_url: str) -> None:
         InvalidDatabaseUrlError: the URL names no database that becausal can use.
         DatabaseUnavailableError: the database cannot be reached.
     """
-    found, needed = current(database_url), head()
+    _judge(current(database_url), urls.describe(urls.parse(database_url)[1]))
+
+
+def check_open(database: Database) -> None:
+    """As `check`, for a database that is open.
+
+    Raises:
+        SchemaBehindError: its schema is older, or there is none.
+        SchemaAheadError: its schema was made by a newer becausal.
+        DatabaseUnavailableError: it cannot be reached.
+    """
+    _judge(_revision(database), database.description)
+
+
+def _revision(database: Database) -> str | None:
+    with database.reading() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _judge(found: str | None, name: str) -> None:
+    needed = head()
     if found == needed:
         return
-    name = urls.describe(urls.parse(database_url)[1])
     if found is None:
         raise SchemaBehindError(f"{name} has no becausal tables yet; {UPGRADE}")
     if found not in _revisions():

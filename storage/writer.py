@@ -13,7 +13,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Self
 
 from storage.entries import Batch
-from storage.errors import DatabaseUnavailableError, StorageError
+from storage.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,6 +57,16 @@ class RecordWriter:
         """Records that were answered and not stored, since the start; always 0 for a durable writer."""
         with self._count:
             return self._dropped
+
+    @property
+    def waiting(self) -> int:
+        """Batches that wait for the thread."""
+        return self._queue.qsize()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a thread that stores."""
+        return self._thread.is_alive()
 
     def submit(self, batch: Batch) -> Future[None]:
         """Hand over a batch.
@@ -137,9 +147,9 @@ class RecordWriter:
             if self._durable:
                 future.set_exception(error)
             else:
-                self._drop(batch, str(error) if isinstance(error, StorageError) else repr(error))
+                self._drop(batch, error)
 
-    def _drop(self, batch: Batch, reason: str) -> None:
+    def _drop(self, batch: Batch, reason: str | Exception) -> None:
         with self._count:
             self._dropped += len(batch)
         logger.warning("%d records were answered and not stored: %s", len(batch), reason)

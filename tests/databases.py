@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class Postgres:
     """A running server; every database that is asked for is new."""
 
-    def __init__(self, socket_directory: Path) -> None:
+    def __init__(self, socket_directory: Path, process: PostgresServer | None = None) -> None:
         self._socket_directory = socket_directory
+        self.process = process
 
     def url(self, database: str) -> str:
         """Database URL as a user of becausal would write it."""
@@ -62,9 +63,21 @@ def running_postgres() -> Iterator[Postgres]:
     with TemporaryDirectory(prefix="becausal-pg-") as directory:
         server = _get_server()(Path(directory) / "data", cleanup_mode="delete")
         try:
-            yield Postgres(Path(str(server.get_postmaster_info().socket_dir)))
+            yield Postgres(Path(str(server.get_postmaster_info().socket_dir)), server)
         finally:
             server.cleanup()
+
+
+@contextmanager
+def stopped(server: Postgres) -> Iterator[None]:
+    """Stop a server that belongs to the test alone, and start it again at the end."""
+    process = server.process
+    assert process is not None
+    process.stop()
+    try:
+        yield
+    finally:
+        process.ensure_postgres_running()
 
 
 @functools.cache

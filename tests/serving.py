@@ -12,6 +12,7 @@ from fakes import FakeRecommender
 from server.application import Application
 from server.batching import Scheduler
 from server.config import Config
+from server.outside import Outside
 from server.records import Records
 from server.rpc.audit_service import AuditService
 from server.rpc.server import RpcServer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import storage
+    from server.tracing import Tracing
 
 
 def rpc_server(
@@ -28,13 +30,16 @@ def rpc_server(
     repository: storage.ExplanationRepository,
     recommender: FakeRecommender | None = None,
     records: Records | None = None,
+    outside: Outside | None = None,
 ) -> RpcServer:
     """What the composition root makes, over a fake model; not started."""
     model = recommender or FakeRecommender()
     # A fake answers by itself and never asks through the scheduler.
     scheduler = Scheduler(getattr(model, "predictions", list), attrgetter("rows"), config.batching)
     application = Application(model, config, repository, records, scheduler)
-    return RpcServer(ExplanationService(application, config), config, AuditService(application))
+    if outside is not None and records is not None:
+        outside.watch(records, lambda: scheduler.batcher, lambda: model.version)
+    return RpcServer(ExplanationService(application, config), config, AuditService(application), outside)
 
 
 @asynccontextmanager
@@ -50,5 +55,27 @@ async def serving(
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
                 yield channel
+        finally:
+            await server.stop()
+
+
+@asynccontextmanager
+async def observed(
+    repository: storage.ExplanationRepository,
+    recommender: FakeRecommender | None = None,
+    *,
+    spans: Tracing | None = None,
+    **settings: object,
+) -> AsyncIterator[tuple[grpc.aio.Channel, Outside]]:
+    """A channel to a server of its own, and what is seen of that from outside."""
+    config = Config(address="127.0.0.1:0", **{"drain_delay_seconds": 0, "drain_seconds": 0, **settings})
+    with Records(repository._database, config.audit) as records:
+        records.start()
+        outside = Outside(config, spans)
+        server = rpc_server(config, repository, recommender, records, outside)
+        await server.start()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                yield channel, outside
         finally:
             await server.stop()

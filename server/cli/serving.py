@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Annotated
 
 import typer
 
 from server.cli.options import BundleFolder, ConfigFile, Database
 from server.config import load_config
+from server.logs import configure
 
 
 def serve(
@@ -23,9 +23,8 @@ def serve(
     """Serve explanations over gRPC until SIGTERM or Ctrl-C."""
     from server.main import serve as run  # noqa: PLC0415 - loads torch, which the other commands can do without
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = load_config(config, {"bundle": bundle, "database_url": database, "address": address})
+    configure(settings.logs)
     host = settings.address.rpartition(":")[0]
 
     def ready(port: int) -> None:

@@ -28,7 +28,9 @@ async def answering(method: str, context: Context) -> AsyncIterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - the one place where every error ends
         _log(method, error)
-        await context.abort_with_status(grpc_status(error))
+        status = grpc_status(error)
+        # What is set already, such as the call's id, would be lost.
+        await context.abort(status.code, status.details, (*context.trailing_metadata(), *status.trailing_metadata))
 
 
 def _log(method: str, error: Exception) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import grpc
 
@@ -23,6 +24,20 @@ if TYPE_CHECKING:
 
 EXEMPT = ("/grpc.health.", "/grpc.reflection.")
 """Calls about the server itself, which those that refuse or count calls let pass."""
+
+
+class Flow(Protocol):
+    """Is told of each message of a call."""
+
+    def received(self) -> None:
+        """One came in."""
+
+    def sent(self) -> None:
+        """One went out."""
+
+
+current_flow: ContextVar[Flow | None] = ContextVar("current_flow", default=None)
+"""Set by what goes around a call and wants to know; messages written to the context are not told."""
 
 
 class AroundInterceptor(grpc.aio.ServerInterceptor):
@@ -55,7 +70,9 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
     def _called(self, behaviour: Any, method: str) -> Any:
         async def called(request: Any, context: Context) -> Any:
             async with self._around(method, context):
-                return await behaviour(request, context)
+                answer = await behaviour(_received(request), context)
+                _sent(answer)
+                return answer
 
         return called
 
@@ -65,7 +82,8 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
 
         async def streamed(request: Any, context: Context) -> AsyncIterator[Any]:
             async with self._around(method, context):
-                async for message in behaviour(request, context):
+                async for message in behaviour(_received(request), context):
+                    _sent(message)
                     yield message
 
         return streamed
@@ -76,6 +94,29 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
             for around in self._arounds:
                 await stack.enter_async_context(around(method, context))
             yield
+
+
+def _received(request: Any) -> Any:
+    """The request, or the stream of them, that tells the flow."""
+    flow = current_flow.get()
+    if flow is None:
+        return request
+    if hasattr(request, "__aiter__"):
+        return _counted(request, flow)
+    flow.received()
+    return request
+
+
+async def _counted(requests: AsyncIterator[Any], flow: Flow) -> AsyncIterator[Any]:
+    async for request in requests:
+        flow.received()
+        yield request
+
+
+def _sent(message: Any) -> None:
+    flow = current_flow.get()
+    if flow is not None and message is not None:
+        flow.sent()
 
 
 _MAKERS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from becausal.v1 import explanation_service_pb2 as pb
@@ -109,8 +110,8 @@ class KeepingCalls(ExplanationServiceServicer):
 
 
 async def run(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-    """Run work on a pool's thread."""
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
+    """Run work on a pool's thread, which knows then for which call."""
+    return await asyncio.get_running_loop().run_in_executor(pool, copy_context().run, work)
 
 
 def actor_of(context: Context) -> str:

@@ -14,10 +14,12 @@ from becausal.v1 import audit_service_pb2, explanation_service_pb2
 from becausal.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from becausal.v1.explanation_service_pb2_grpc import add_ExplanationServiceServicer_to_server
 from server.access import Access
+from server.outside import Outside
 from server.rpc.answering import answering
 from server.rpc.authorizing import Guard
 from server.rpc.draining import Drain
 from server.rpc.handlers import AroundInterceptor
+from server.rpc.measuring import Measuring
 from server.rpc.port import add_port
 
 if TYPE_CHECKING:
@@ -39,14 +41,20 @@ LAST_GRACE = 0.5
 class RpcServer:
     """Starts, says that it serves, and stops without failing a call under way."""
 
-    def __init__(self, service: ExplanationService, config: Config, audit: AuditService) -> None:
+    def __init__(
+        self, service: ExplanationService, config: Config, audit: AuditService, outside: Outside | None = None
+    ) -> None:
         self._service = service
         self._audit = audit
         self._config = config
         self._health = health.aio.HealthServicer()
         # Port sharing is on by default in gRPC: a second server on the same port would take half the calls in silence.
         self._drain = Drain()
-        around = AroundInterceptor(answering, Guard(Access.of(config.auth)).around, self._drain.around)
+        self._outside = outside or Outside(config)
+        measuring = Measuring(self._outside.metrics, self._outside.tracing)
+        around = AroundInterceptor(
+            measuring.around, answering, Guard(Access.of(config.auth)).around, self._drain.around
+        )
         self._server = grpc.aio.server(interceptors=[around], options=[("grpc.so_reuseport", 0)])
         self._started = False
         self.port = 0
@@ -66,11 +74,12 @@ class RpcServer:
         self.port = add_port(self._server, self._config)
         await self._server.start()
         self._started = True
-        for name in SERVICES:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._outside.start(self._tell_health)
+        await self._tell_health()
 
     async def stop(self) -> None:
         """Say NOT_SERVING, let clients notice, let calls under way finish, then end the threads."""
+        self._outside.leave()
         await self._health.enter_graceful_shutdown()
         if self._started:
             self._started = False
@@ -79,3 +88,9 @@ class RpcServer:
         await self._server.stop(LAST_GRACE)
         await asyncio.to_thread(self._service.close)
         await asyncio.to_thread(self._audit.close)
+        await self._outside.stop()
+
+    async def _tell_health(self) -> None:
+        for name in SERVICES:
+            status = health_pb2.HealthCheckResponse
+            await self._health.set(name, status.SERVING if self._outside.serves(name) else status.NOT_SERVING)

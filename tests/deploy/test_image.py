@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -85,7 +86,7 @@ def test_what_is_copied_is_there_and_not_ignored() -> None:
 def test_it_runs_as_nobody_in_particular_and_its_settings_are_settings() -> None:
     assert arguments("USER") == ["10001:10001"]
     ours = {name for name in settings() if name.startswith("BECAUSAL_")}
-    assert ours <= {f"BECAUSAL_{field.upper()}" for field in Config.model_fields}
+    assert {name.partition("__")[0] for name in ours} <= {f"BECAUSAL_{field.upper()}" for field in Config.model_fields}
     assert settings()["BECAUSAL_ADDRESS"].endswith(f":{arguments('EXPOSE')[0]}")
     assert arguments("STOPSIGNAL") == ["SIGTERM"]
 
@@ -122,6 +123,11 @@ def unconditional(distribution: Distribution) -> list[str]:
     return [needed for needed in distribution.requires or () if "extra ==" not in needed]
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
 def test_the_images_commands_work(image: Path, tmp_path: Path) -> None:
     """Migrate, serve, probe, call, stop: entry point, CMD and HEALTHCHECK as the file has them."""
     import_checkpoint(CHECKPOINT, data=DATA, out=tmp_path / "bundle")
@@ -130,6 +136,7 @@ def test_the_images_commands_work(image: Path, tmp_path: Path) -> None:
         "PATH": f"{image / 'bin'}:/usr/bin:/bin",
         "HOME": str(tmp_path),
         "BECAUSAL_ADDRESS": "127.0.0.1:0",
+        "BECAUSAL_ADMIN__ADDRESS": f"127.0.0.1:{free_port()}",
         "BECAUSAL_BUNDLE": str(tmp_path / "bundle"),
         "BECAUSAL_BUNDLES": str(tmp_path / "bundles"),
         "BECAUSAL_DATABASE_URL": f"sqlite:///{tmp_path / 'becausal.db'}",
@@ -143,8 +150,7 @@ def test_the_images_commands_work(image: Path, tmp_path: Path) -> None:
         try:
             assert server.stdout is not None
             address = server.stdout.readline().split()[-1]
-            probe = [str(image / "bin" / "python"), *command("HEALTHCHECK")[1:-1]]
-            run(*probe, address, env=environment, cwd=tmp_path)
+            run(image / "bin" / "python", *command("HEALTHCHECK")[1:], env=environment, cwd=tmp_path)
             with Client(address) as client:
                 assert client.explain(["168", "50", "172", "181", "1"]).reason
             server.send_signal(signal.SIGTERM)

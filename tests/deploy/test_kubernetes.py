@@ -10,7 +10,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from becausal.channel import EXPLANATION_SERVICE
 from commands import ROOT
 from server.config import Config
 
@@ -70,13 +69,16 @@ def test_the_autoscaler_scales_this_deployment_and_a_pod_can_always_leave() -> N
     assert "cpu" in SERVER["resources"]["requests"]  # what utilization is a share of
 
 
-def test_probes_are_grpc_on_the_port_that_is_served() -> None:
-    (port,) = SERVER["ports"]
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert SERVER[probe]["grpc"]["port"] == port["containerPort"] == 50051
-    assert SERVER["readinessProbe"]["grpc"]["service"] == EXPLANATION_SERVICE
+def test_probes_are_those_of_the_admin_listener() -> None:
+    port, admin = SERVER["ports"]
+    assert port["containerPort"] == 50051
+    told = {one["name"]: one.get("value") for one in SERVER["env"]}
+    configured = Config(**tomllib.loads(BY_KIND["ConfigMap"]["data"]["becausal.toml"])).admin.address
+    assert told["BECAUSAL_ADMIN__ADDRESS"] == configured == f"0.0.0.0:{admin['containerPort']}"
+    assert POD["metadata"]["annotations"]["prometheus.io/port"] == str(admin["containerPort"])
     # A service that does not answer takes no calls, but only a process that does not answer is killed.
-    assert "service" not in SERVER["livenessProbe"]["grpc"]
+    for probe, path in (("startupProbe", "/readyz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")):
+        assert SERVER[probe]["httpGet"] == {"path": path, "port": admin["name"]}
     startup = SERVER["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 60  # compiling on another processor takes 30 s
     for named in (
@@ -107,7 +109,8 @@ def test_a_container_may_do_little(container: dict[str, Any]) -> None:
     assert "memory" in container["resources"]["limits"]
     assert container["image"] in {image["name"] for image in KUSTOMIZATION["images"]}
     settings = {f"BECAUSAL_{field.upper()}" for field in Config.model_fields}
-    assert {one["name"] for one in container.get("env", []) if one["name"].startswith("BECAUSAL_")} <= settings
+    named = {one["name"].partition("__")[0] for one in container.get("env", [])}
+    assert {name for name in named if name.startswith("BECAUSAL_")} <= settings
 
 
 @pytest.mark.parametrize("pod", [POD, JOB], ids=["server", "job"])

@@ -99,3 +99,11 @@ def test_messages_keep_the_values_to_themselves() -> None:
         decode(document)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_document_of_before_there_were_traces_is_read() -> None:
+    made = record()
+    content = json.loads(encode(made))
+    assert content["record"].pop("trace_parent") == ""
+
+    assert decode(json.dumps(content)) == made
