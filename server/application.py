@@ -5,23 +5,24 @@ Computing and storing are separate steps, since the gRPC server runs them on dif
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from explainer.budget import Budget
 from explainer.explain import explain
-from explainer.explanation import RankedItem
+from explainer.explanation import RankedItem, Status
 from explainer.language import Languages
 from explainer.reason import Wording
+from server.checking import check_history, check_k, check_settings, check_token, shown, split
 from server.errors import (
     InvalidFieldError,
     ItemNotInCatalogueError,
-    NoKnownItemsError,
-    UnknownItemsError,
+    OutOfTimeError,
 )
 from server.keeping import Keeping
-from server.reading import list_records, read_record
+from server.reading import given_before, list_records, read_record
 from server.what_if import what_if
 from storage import ExplanationRecord
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from server.pages import Page
     from server.records import Records
     from server.what_if import Edit, WhatIf
-    from storage import ExplanationRepository
+    from storage import ExplanationRepository, RequestKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class Patience:
     """On the clock of ``time.monotonic``."""
 
     cancelled: Callable[[], bool] = lambda: False
+
+    @property
+    def over(self) -> bool:
+        """Whether the deadline has come."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
 
 FOREVER = Patience()
@@ -86,6 +92,7 @@ class Application:
         self._scheduler = scheduler
         self._catalogue = recommender.bundle.catalogue
         self._config = config
+        self._limits = config.limits
         self._repository = repository
         self._records = records
         self._keeping = None if records is None else Keeping(records, config, recommender)
@@ -97,7 +104,7 @@ class Application:
         Raises:
             RequestError: the history or k cannot be used.
         """
-        self._check_k(k, self._config.limits.recommended)
+        check_k(k, self._limits.recommended)
         history, unknown = self._history(items)
         ranked = tuple(
             RankedItem(scored.item, self._catalogue.title(scored.item), rank, scored.score)
@@ -113,16 +120,19 @@ class Application:
         Raises:
             RequestError: the history, the item or a setting cannot be used.
             ExplainerError: the item is not one that the model recommends here, or the caller has gone.
+            OutOfTimeError: the deadline came before anything was found out.
         """
-        self._check_settings(settings)
-        self._check_token("user_id", user_id)
+        check_settings(settings, self._limits)
+        check_token("user_id", user_id, self._limits)
         history, unknown = self._history(items)
         if item is not None and not self._catalogue.knows(item):
             raise ItemNotInCatalogueError(
                 "item",
-                f"Item {_shown(item)} is not in the model's catalogue; name an item token of the data set it was trained on.",
+                f"Item {shown(item)} is not in the model's catalogue; name an item token of the data set it was trained on.",
             )
-        return self._record(history, unknown, item, settings=settings, user_id=user_id, patience=patience)
+        record = self._record(history, unknown, item, settings=settings, user_id=user_id, patience=patience)
+        _check_time([record], patience)
+        return record
 
     def recommend_and_explain(
         self, items: Sequence[str], k: int, settings: Settings, user_id: str, patience: Patience
@@ -132,10 +142,11 @@ class Application:
         Raises:
             RequestError: the history, k or a setting cannot be used.
             ExplainerError: the caller has gone.
+            OutOfTimeError: the deadline came before anything was found out.
         """
-        self._check_k(k, self._config.limits.explained)
-        self._check_settings(settings)
-        self._check_token("user_id", user_id)
+        check_k(k, self._limits.explained)
+        check_settings(settings, self._limits)
+        check_token("user_id", user_id, self._limits)
         if settings.top_k is not None and settings.top_k < k:
             raise InvalidFieldError(
                 "options.top_k",
@@ -144,10 +155,12 @@ class Application:
         history, unknown = self._history(items)
         ranked = self._model(patience).top(history, k)
         settings = replace(settings, top_k=settings.top_k or len(ranked))
-        return [
+        records = [
             self._record(history, unknown, scored.item, settings=settings, user_id=user_id, patience=patience)
             for scored in ranked
         ]
+        _check_time(records, patience)
+        return records
 
     def what_if(self, edit: Edit, k: int, patience: Patience = FOREVER) -> WhatIf:
         """Say how an edit of a history changes the recommendations.
@@ -155,28 +168,31 @@ class Application:
         Raises:
             RequestError: the history, the edit or k cannot be used.
         """
-        self._check_k(k, self._config.limits.recommended)
+        check_k(k, self._limits.recommended)
         self._history(edit.items)
         for position, item in enumerate(edit.add):
-            self._check_token(f"add[{position}]", item)
-        if len(edit.add) > self._config.limits.history:
-            raise InvalidFieldError(
-                "add", f"add has {len(edit.add)} items; give at most {self._config.limits.history}."
-            )
+            check_token(f"add[{position}]", item, self._limits)
+        if len(edit.add) > self._limits.history:
+            raise InvalidFieldError("add", f"add has {len(edit.add)} items; give at most {self._limits.history}.")
         return what_if(self._model(patience), edit, k)
 
     def store(self, records: Sequence[ExplanationRecord]) -> None:
         """Keep all of them, or none; on return they are durable."""
         self.submit(records).result()
 
-    def submit(self, records: Sequence[ExplanationRecord]) -> Future[None]:
+    def submit(self, records: Sequence[ExplanationRecord], request: RequestKey | None = None) -> Future[None]:
         """Begin to keep all of them, or none; they are durable when the future is done (audit.mode)."""
         if self._records is not None:
-            return self._records.store(records)
-        self._stored().add(records)
+            return self._records.store(records, request)
+        repository = self._stored()
+        repository.write(repository.prepare(records, request))
         done: Future[None] = Future()
         done.set_result(None)
         return done
+
+    def given_before(self, request: RequestKey) -> Sequence[ExplanationRecord]:
+        """What this request was answered with before; empty when it was not (server/reading.py)."""
+        return given_before(self._stored(), request)
 
     @property
     def scheduler(self) -> Scheduler[Any, Any]:
@@ -249,54 +265,15 @@ class Application:
 
     def _history(self, items: Sequence[str]) -> tuple[History, tuple[str, ...]]:
         """The part of the request that the model can use, and the tokens it does not know."""
-        limits = self._config.limits
-        if not items:
-            raise InvalidFieldError("history", "history is empty; give at least one item token, oldest first.")
-        if len(items) > limits.history:
-            raise InvalidFieldError(
-                "history",
-                f"history has {len(items)} items, more than {limits.history}; send the latest {limits.history}.",
-            )
-        for position, item in enumerate(items):
-            self._check_token(f"history[{position}]", item)
-        known = [item for item in items if self._catalogue.knows(item)]
-        unknown = tuple(dict.fromkeys(item for item in items if not self._catalogue.knows(item)))
-        if not known:
-            raise NoKnownItemsError(
-                "history",
-                "history has no item that the model knows; send item tokens of the data set it was trained on.",
-            )
-        if unknown and self._config.refuse_unknown_items:
-            raise UnknownItemsError(
-                "history",
-                f"history has items that the model does not know ({_shown(unknown[0])} first); leave them out.",
-            )
+        check_history(items, self._limits)
+        known, unknown = split(items, self._catalogue.knows, refuse_unknown=self._config.refuse_unknown_items)
         return self._recommender.window(known), unknown
 
-    def _check_k(self, k: int, most: int) -> None:
-        if not 1 <= k <= most:
-            raise InvalidFieldError("k", f"k is {k}; give a whole number from 1 to {most}.")
 
-    def _check_settings(self, settings: Settings) -> None:
-        limits = self._config.limits
-        for name, most in (
-            ("max_size", limits.set_size),
-            ("max_rows", limits.rows),
-            ("max_tests", limits.tests),
-            ("top_k", limits.recommended),
-        ):
-            value = getattr(settings, name)
-            if value is not None and value > most:
-                raise InvalidFieldError(f"options.{name}", f"options.{name} is {value}; give at most {most}.")
-
-    def _check_token(self, field: str, token: str) -> None:
-        most = self._config.limits.token_length
-        if len(token) > most:
-            raise InvalidFieldError(field, f"{field} has {len(token)} characters; give at most {most}.")
-        if not token.isprintable():
-            raise InvalidFieldError(field, f"{field} has a control character; leave it out.")
-
-
-def _shown(token: str) -> str:
-    """A caller's own token, short and printable enough for a message."""
-    return repr(token if len(token) <= 40 else token[:40] + "...")  # noqa: PLR2004 - a line's worth
+def _check_time(records: Sequence[ExplanationRecord], patience: Patience) -> None:
+    """Whatever was found out in time is an answer, with an honest status; nothing at all is none."""
+    found = any(
+        record.explanation.effects or record.explanation.status is not Status.BUDGET_EXHAUSTED for record in records
+    )
+    if patience.over and records and not found:
+        raise OutOfTimeError("The deadline came before the effect of any item was known; give the call more time.")

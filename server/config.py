@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from explainer.settings import Intervention
 from explainer.settings import Settings as ExplainerSettings
 from server.access_settings import Auth, Tls
+from server.admission_settings import Admission
 from server.outside_settings import Admin, Logs, Telemetry
 
 if TYPE_CHECKING:
@@ -39,6 +40,19 @@ class Limits(BaseModel):
     token_length: int = Field(default=256, ge=1, description="Longest item token or user id, in characters.")
     seconds: float = Field(
         default=30.0, gt=0, description="Longest that an explanation may take, whatever the caller's deadline."
+    )
+    default_seconds: float = Field(
+        default=10.0, gt=0, description="Longest that one may take whose caller set no deadline, and one of a stream."
+    )
+    message_bytes: int = Field(
+        default=4 * 1024 * 1024, ge=1024, description="Largest message that is received, in bytes."
+    )
+    batch: int = Field(default=100, ge=1, description="Most requests in one BatchExplain.")
+    outstanding: int = Field(
+        default=16,
+        ge=1,
+        description="Most requests of one StreamExplain that are worked on, or whose answer was not taken yet; the rest "
+        "stays with the client.",
     )
 
 
@@ -176,6 +190,7 @@ class Config(BaseSettings):
     tls: Tls = Field(default=Tls(), description="Encryption of the gRPC port.")
     auth: Auth = Field(default=Auth(), description="Who may call what.")
     limits: Limits = Field(default=Limits(), description="Most that one request may ask for.")
+    admission: Admission = Field(default=Admission(), description="How many calls are taken.")
     batching: Batching = Field(default=Batching(), description="How calls share the model.")
     audit: Audit = Field(default=Audit(), description="How explanations are kept and proved.")
     admin: Admin = Field(default=Admin(), description="Probes and metrics.")

@@ -7,8 +7,11 @@
     ├── ItemNotInCatalogueError   the item to explain is unknown
     ├── InvalidPageTokenError     the token is not one of this list
     ├── InvalidFilterError        the filter cannot be read
+    ├── RequestIdReusedError      the id stands for another request
     └── ExplanationNotFoundError  nothing is stored under that name
 
+    OverloadedError               too many calls wait; ``retry_after`` says when to come back
+    OutOfTimeError                the deadline was too short for any answer
     ShuttingDownError             another instance has to answer; nothing was done
     UnauthenticatedError          nobody knows who calls
     PermissionDeniedError         the caller lacks the role
@@ -51,8 +54,25 @@ class InvalidFilterError(RequestError):
     """The filter cannot be read."""
 
 
+class RequestIdReusedError(RequestError):
+    """The request id was given to another request before."""
+
+
 class ExplanationNotFoundError(RequestError):
     """There is no explanation of that name."""
+
+
+class OverloadedError(Exception):
+    """Too many calls wait already; nothing was done."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which it is worth trying again."""
+
+
+class OutOfTimeError(Exception):
+    """The caller's deadline came before there was anything to answer; nothing was stored."""
 
 
 class ShuttingDownError(Exception):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from explainer.language import Languages
 from server.bundles import Bundles
+from server.checking import check_token
 from server.errors import InvalidFieldError
 from server.replaying import Replayer
 
@@ -50,7 +51,7 @@ class Keeping:
         Raises:
             InvalidFieldError: nothing is.
         """
-        self._check_token("user_id", user_id)
+        check_token("user_id", user_id, self._limits, required=True)
         recorded = self._records.histories.latest(user_id, self._limits.history)
         if not recorded:
             raise InvalidFieldError(
@@ -71,8 +72,8 @@ class Keeping:
                 "interactions", f"interactions are {len(interactions)}, more than {most}; send them in several calls."
             )
         for place, interaction in enumerate(interactions):
-            self._check_token(f"interactions[{place}].user_id", interaction.user_id)
-            self._check_token(f"interactions[{place}].item", interaction.item)
+            check_token(f"interactions[{place}].user_id", interaction.user_id, self._limits, required=True)
+            check_token(f"interactions[{place}].item", interaction.item, self._limits, required=True)
         return self._records.histories.add(interactions)
 
     def erase_user(self, user_id: str, *, actor: str, reason: str) -> Erased:
@@ -82,7 +83,7 @@ class Keeping:
             InvalidFieldError: the user id or the reason cannot be used.
             LegalHoldError: a legal hold keeps the user's records.
         """
-        self._check_token("user_id", user_id)
+        check_token("user_id", user_id, self._limits, required=True)
         if len(reason) > LONGEST_REASON or not reason.isprintable():
             raise InvalidFieldError(
                 "reason", f"reason is not one line of at most {LONGEST_REASON} characters; shorten it."
@@ -108,10 +109,3 @@ class Keeping:
     def consistency(self, old_size: int, new_size: int | None) -> ConsistencyProof:
         """Prove that the audit log only grew."""
         return self._records.log.consistency(old_size, new_size)
-
-    def _check_token(self, field: str, token: str) -> None:
-        most = self._limits.token_length
-        if not 0 < len(token) <= most or not token.isprintable():
-            raise InvalidFieldError(
-                field, f"{field} is empty, longer than {most} characters or not printable; mend it."
-            )

@@ -11,11 +11,12 @@ from prometheus_client.registry import Collector
 from explainer.explanation import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
 
     from explainer.explanation import Explanation
+    from server.admission import Gate
     from server.batching import Batcher, Pass
     from server.readiness import Check
     from server.records import Records
@@ -87,6 +88,10 @@ class Metrics:
         """Read these whenever the metrics are."""
         self.registry.register(_Read(lambda: _state(batcher(), records, version())))
 
+    def watch_gates(self, gates: Mapping[str, Gate]) -> None:
+        """Read how many calls of each method, by its full name, are answered and wait."""
+        self.registry.register(_Read(lambda: _crowd(gates)))
+
     def watch_checks(self, checks: Callable[[], Iterable[Check]], backlog: Callable[[], int | None]) -> None:
         """Read what readiness found at its last look."""
         self.registry.register(_Read(lambda: _looked(checks(), backlog())))
@@ -130,6 +135,17 @@ def _state(batcher: Batcher[Any, Any], records: Records, version: str) -> Iterat
     for error, count in sorted(records.sequencing_failures.items()):
         failures.add_metric([error], count)
     yield failures
+
+
+def _crowd(gates: Mapping[str, Gate]) -> Iterator[Metric]:
+    running = GaugeMetricFamily("becausal_calls_running", "Calls that are answered now.", labels=_CALL[1:])
+    waiting = GaugeMetricFamily("becausal_calls_waiting", "Calls that wait for their turn.", labels=_CALL[1:])
+    for method, gate in gates.items():
+        _, service, name = method.split("/")
+        running.add_metric([service, name], gate.running)
+        waiting.add_metric([service, name], gate.waiting)
+    yield running
+    yield waiting
 
 
 def _looked(checks: Iterable[Check], backlog: int | None) -> Iterator[Metric]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.errors import ExplanationNotFoundError, InvalidFieldError
+from server.errors import ExplanationNotFoundError, InvalidFieldError, RequestIdReusedError
 from server.pages import Page, parse_page_token
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from storage import ExplanationRecord, ExplanationRepository
+    from storage import ExplanationRecord, ExplanationRepository, RequestKey
 
 DEFAULT_PAGE_SIZE = 50
 LARGEST_PAGE_SIZE = 500
@@ -48,3 +48,20 @@ def list_records(repository: ExplanationRepository, page_size: int, page_token: 
     spec, before = parse_page_token(page_token, filter_text)
     # One more than asked for tells whether there is a next page without a count.
     return Page.of(repository.list(spec, size + 1, before), size, filter_text)
+
+
+def given_before(repository: ExplanationRepository, request: RequestKey) -> tuple[ExplanationRecord, ...]:
+    """What a request was answered with before; empty when it was not.
+
+    Raises:
+        RequestIdReusedError: something else was asked by a request of that id.
+    """
+    answers = repository.answers(request.key)
+    if answers is None:
+        return ()
+    digest, records = answers
+    if digest != request.digest:
+        raise RequestIdReusedError(
+            "request_id", "request_id was given to another request before; give each request an id of its own."
+        )
+    return records

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from server.config import Audit
-    from storage import Database, ExplanationRecord
+    from storage import Database, ExplanationRecord, RequestKey
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +117,12 @@ class Records:
         self._keeper = Thread(target=self._keep, name="audit-log", daemon=True)
         self._keeper.start()
 
-    def store(self, records: Sequence[ExplanationRecord]) -> Future[None]:
+    def store(self, records: Sequence[ExplanationRecord], request: RequestKey | None = None) -> Future[None]:
         """Hand records to the writer; the future is done when they are durable (audit.mode).
+
+        Args:
+            records: all of them are stored, or none.
+            request: what they answer, where its caller may send it again.
 
         Raises:
             InvalidRecordError: a record cannot be stored as it is.
@@ -127,7 +131,7 @@ class Records:
         trace_parent = current_call.get().trace_parent
         traced = [replace(record, trace_parent=trace_parent) for record in records] if trace_parent else records
         started = time.perf_counter()
-        future = self._writer.submit(self.explanations.prepare(traced))
+        future = self._writer.submit(self.explanations.prepare(traced, request))
         context = copy_context()
 
         def done(ended: Future[None]) -> None:

@@ -38,6 +38,7 @@ from storage.identifiers import new_id
 from storage.log import AuditLog, ConsistencyProof, InclusionProof, LogState
 from storage.records import ExplanationRecord
 from storage.repository import ExplanationRepository
+from storage.requests import RequestKey
 from storage.schema import check, check_open, current, downgrade, head, upgrade
 from storage.trail import AuditTrail, Standing, TrailEntry
 from storage.writer import RecordWriter
@@ -72,6 +73,7 @@ __all__ = [
     "NotInLogError",
     "RecordError",
     "RecordWriter",
+    "RequestKey",
     "SchemaAheadError",
     "SchemaBehindError",
     "SchemaError",

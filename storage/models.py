@@ -25,6 +25,7 @@ from sqlalchemy import (
     String,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -55,6 +56,15 @@ class ExplanationRow(Base):
         Index(None, "target_item", "id"),
         Index(None, "model_version", "id"),
         Index(None, "status", "id"),
+        Index(
+            None,
+            "request_key",
+            "request_ordinal",
+            unique=True,
+            # Explanations that came by no such request are not in it.
+            sqlite_where=text("request_key IS NOT NULL"),
+            postgresql_where=text("request_key IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True)
@@ -67,6 +77,15 @@ class ExplanationRow(Base):
     status: Mapped[str] = mapped_column(String(32))
     payload: Mapped[str] = mapped_column(Text())
     """The record's JSON document."""
+
+    request_key: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    """Of the request that it answers, if the caller gave that an id (storage/requests.py)."""
+
+    request_ordinal: Mapped[int | None] = mapped_column()
+    """Its place among the answers to that request, from 0."""
+
+    request_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    """Of what was asked."""
 
 
 class ExplanationCauseRow(Base):

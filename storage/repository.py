@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from storage.database import Database
     from storage.filters import ExplanationFilter
     from storage.records import ExplanationRecord
+    from storage.requests import RequestKey
 
 
 class ExplanationRepository:
@@ -46,14 +47,18 @@ class ExplanationRepository:
         self.write(self.prepare(records))
 
     @staticmethod
-    def prepare(records: Sequence[ExplanationRecord]) -> Batch:
+    def prepare(records: Sequence[ExplanationRecord], request: RequestKey | None = None) -> Batch:
         """Make the rows of records, with the entries that commit to them in the audit log.
+
+        Args:
+            records: what to store.
+            request: what they all answer, where its caller may send it again; they are found by it from then on.
 
         Raises:
             InvalidRecordError: a record cannot be stored as it is.
         """
         causes = [cause for record in records for cause in _cause_rows(record)]
-        rows = [_row(record) for record in records]
+        rows = [_row(record) | _request(request, ordinal) for ordinal, record in enumerate(records)]
         return Batch(
             explanations=rows,
             causes=causes,
@@ -66,7 +71,7 @@ class ExplanationRepository:
         """Store prepared rows: all of them, on disk when this returns, or none.
 
         Raises:
-            DuplicateRecordError: the id of a record is there already.
+            DuplicateRecordError: the id of a record is there already, or an answer to the same request.
             DatabaseUnavailableError: the database cannot be reached or written.
             SchemaBehindError: the tables are older than this program, or not there.
         """
@@ -87,6 +92,25 @@ class ExplanationRepository:
         with self._database.reading() as connection:
             payload = connection.execute(statement).scalar_one_or_none()
         return None if payload is None else _record(record_id, payload)
+
+    def answers(self, key: bytes) -> tuple[bytes, tuple[ExplanationRecord, ...]] | None:
+        """What was asked by a request, as its digest, and the records that answered it; None when nothing did.
+
+        Raises:
+            CorruptRecordError: a stored record cannot be read; the text names its id.
+            DatabaseUnavailableError: the database cannot be reached.
+            SchemaBehindError: the tables are older than this program, or not there.
+        """
+        statement = (
+            select(ExplanationRow.request_digest, ExplanationRow.id, ExplanationRow.payload)
+            .where(ExplanationRow.request_key == key)
+            .order_by(ExplanationRow.request_ordinal)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(statement).all()
+        if not rows:
+            return None
+        return rows[0][0] or b"", tuple(_record(record_id, payload) for _, record_id, payload in rows)
 
     def ids(self, after: UUID | None = None, limit: int = 10_000) -> tuple[UUID, ...]:
         """Read ids alone, oldest first.
@@ -135,6 +159,12 @@ def _row(record: ExplanationRecord) -> dict[str, object]:
         "status": explanation.status.value,
         "payload": encode(record),
     }
+
+
+def _request(request: RequestKey | None, ordinal: int) -> dict[str, object]:
+    if request is None:
+        return {"request_key": None, "request_ordinal": None, "request_digest": None}
+    return {"request_key": request.key, "request_ordinal": ordinal, "request_digest": request.digest}
 
 
 def _cause_rows(record: ExplanationRecord) -> Iterator[dict[str, object]]:

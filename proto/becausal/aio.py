@@ -8,7 +8,8 @@ A coroutine that is cancelled cancels its call, and the server stops working on 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeVar
+from collections.abc import AsyncIterable
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -20,9 +21,11 @@ from becausal.health import Health, check
 from becausal.v1.explanation_pb2 import ExplainOptions
 from becausal.v1.explanation_service_pb2 import (
     EXPLANATION_VIEW_UNSPECIFIED,
+    BatchExplainRequest,
     EraseUserRequest,
     EraseUserResponse,
     ExplainRequest,
+    ExplainResult,
     ExplanationView,
     GetExplanationRequest,
     ListExplanationsRequest,
@@ -32,19 +35,22 @@ from becausal.v1.explanation_service_pb2 import (
     RecommendResponse,
     ReplayExplanationRequest,
     ReplayExplanationResponse,
+    StreamExplainRequest,
+    StreamExplainResponse,
     WhatIfRequest,
     WhatIfResponse,
 )
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from datetime import datetime
     from types import TracebackType
 
     from becausal.v1.explanation_pb2 import Explanation
 
 Request = TypeVar("Request", bound=Message)
+Requests: TypeAlias = "Iterable[StreamExplainRequest] | AsyncIterable[StreamExplainRequest]"
 Response = TypeVar("Response")
 
 
@@ -94,10 +100,14 @@ class AsyncClient:
         item: str = "",
         user_id: str = "",
         options: ExplainOptions | None = None,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> Explanation:
-        """Why ``item`` (by default the top recommendation) is recommended; stored before it is returned."""
-        request = ExplainRequest(history=history, item=item, user_id=user_id, options=options)
+        """Why ``item`` (by default the top recommendation) is recommended; stored before it is returned.
+
+        Sent again with the same ``request_id``, a UUID, it is answered with the stored explanation.
+        """
+        request = ExplainRequest(history=history, item=item, user_id=user_id, options=options, request_id=request_id)
         return await self._call(self._stub.Explain, request, timeout)
 
     async def recommend_and_explain(
@@ -107,11 +117,38 @@ class AsyncClient:
         k: int | None = None,
         user_id: str = "",
         options: ExplainOptions | None = None,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> RecommendAndExplainResponse:
-        """The k best items, each with its stored explanation."""
-        request = RecommendAndExplainRequest(history=history, k=k, user_id=user_id, options=options)
+        """The k best items, each with its stored explanation; ``request_id`` as in ``explain``."""
+        request = RecommendAndExplainRequest(
+            history=history, k=k, user_id=user_id, options=options, request_id=request_id
+        )
         return await self._call(self._stub.RecommendAndExplain, request, timeout)
+
+    async def batch_explain(
+        self, requests: Sequence[ExplainRequest], *, timeout: float | None = None
+    ) -> list[ExplainResult]:
+        """Explain many in one call: in the requests' order, an explanation or the problem with that one request."""
+        request = BatchExplainRequest(requests=requests)
+        return list((await self._call(self._stub.BatchExplain, request, timeout)).results)
+
+    async def stream_explain(
+        self, requests: Requests, *, timeout: float | None = None
+    ) -> AsyncIterator[StreamExplainResponse]:
+        """Explain as many as ``requests`` gives: answers as they are ready, each with its request's id.
+
+        Requests are taken only as fast as answers are. The timeout is the whole stream's; None sets none.
+        """
+        given = aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
+        call = self._stub.StreamExplain(given, timeout=timeout, metadata=self._connection.call_metadata())
+        try:
+            async for answer in call:
+                yield answer
+        except grpc.RpcError as error:
+            raise self._error(error, "StreamExplain", timeout or 0.0) from error
+        finally:
+            call.cancel()
 
     async def what_if(
         self,

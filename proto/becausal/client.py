@@ -9,7 +9,7 @@ Every call has a deadline, is sent again when a server is UNAVAILABLE, and goes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -22,9 +22,11 @@ from becausal.health import Health, check
 from becausal.v1.explanation_pb2 import ExplainOptions
 from becausal.v1.explanation_service_pb2 import (
     EXPLANATION_VIEW_UNSPECIFIED,
+    BatchExplainRequest,
     EraseUserRequest,
     EraseUserResponse,
     ExplainRequest,
+    ExplainResult,
     ExplanationView,
     GetExplanationRequest,
     ListExplanationsRequest,
@@ -34,13 +36,15 @@ from becausal.v1.explanation_service_pb2 import (
     RecommendResponse,
     ReplayExplanationRequest,
     ReplayExplanationResponse,
+    StreamExplainRequest,
+    StreamExplainResponse,
     WhatIfRequest,
     WhatIfResponse,
 )
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from types import TracebackType
 
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_TIMEOUT", "AsyncClient", "CallError", "Client", "Health", "Tls"]
 
 Request = TypeVar("Request", bound=Message)
+Requests: TypeAlias = "Iterable[StreamExplainRequest]"
 Response = TypeVar("Response")
 
 
@@ -106,10 +111,14 @@ class Client:
         item: str = "",
         user_id: str = "",
         options: ExplainOptions | None = None,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> Explanation:
-        """Why ``item`` (by default the top recommendation) is recommended; stored before it is returned."""
-        request = ExplainRequest(history=history, item=item, user_id=user_id, options=options)
+        """Why ``item`` (by default the top recommendation) is recommended; stored before it is returned.
+
+        Sent again with the same ``request_id``, a UUID, it is answered with the stored explanation.
+        """
+        request = ExplainRequest(history=history, item=item, user_id=user_id, options=options, request_id=request_id)
         return self._call(self._stub.Explain, request, timeout)
 
     def recommend_and_explain(
@@ -119,11 +128,32 @@ class Client:
         k: int | None = None,
         user_id: str = "",
         options: ExplainOptions | None = None,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> RecommendAndExplainResponse:
-        """The k best items, each with its stored explanation."""
-        request = RecommendAndExplainRequest(history=history, k=k, user_id=user_id, options=options)
+        """The k best items, each with its stored explanation; ``request_id`` as in ``explain``."""
+        request = RecommendAndExplainRequest(
+            history=history, k=k, user_id=user_id, options=options, request_id=request_id
+        )
         return self._call(self._stub.RecommendAndExplain, request, timeout)
+
+    def batch_explain(self, requests: Sequence[ExplainRequest], *, timeout: float | None = None) -> list[ExplainResult]:
+        """Explain many in one call: in the requests' order, an explanation or the problem with that one request."""
+        request = BatchExplainRequest(requests=requests)
+        return list((self._call(self._stub.BatchExplain, request, timeout)).results)
+
+    def stream_explain(self, requests: Requests, *, timeout: float | None = None) -> Iterator[StreamExplainResponse]:
+        """Explain as many as ``requests`` gives: answers as they are ready, each with its request's id.
+
+        Requests are taken only as fast as answers are. The timeout is the whole stream's; None sets none.
+        """
+        call = self._stub.StreamExplain(iter(requests), timeout=timeout, metadata=self._connection.call_metadata())
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise self._error(error, "StreamExplain", timeout or 0.0) from error
+        finally:
+            call.cancel()
 
     def what_if(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from server.rpc.errors import answer_for, grpc_status
+from server.rpc.errors import answer_for, grpc_status, pushback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,13 +27,14 @@ async def answering(method: str, context: Context) -> AsyncIterator[None]:
     except (asyncio.CancelledError, grpc.aio.AbortError):
         raise
     except Exception as error:  # noqa: BLE001 - the one place where every error ends
-        _log(method, error)
+        log_failure(method, error)
         status = grpc_status(error)
         # What is set already, such as the call's id, would be lost.
-        await context.abort(status.code, status.details, (*context.trailing_metadata(), *status.trailing_metadata))
+        trailing = (*context.trailing_metadata(), *status.trailing_metadata, *pushback(error))
+        await context.abort(status.code, status.details, trailing)
 
 
-def _log(method: str, error: Exception) -> None:
+def log_failure(method: str, error: Exception) -> None:
     """Log what the client is not told: a fault with its trace, a fault of the surroundings in one line."""
     answer = answer_for(error)
     if answer is None:

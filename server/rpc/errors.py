@@ -11,6 +11,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from becausal.v1 import error_reason_pb2 as reasons
+from becausal.v1.explanation_service_pb2 import Problem
 from explainer import errors as explainer_errors
 from recommender import errors as recommender_errors
 from server import errors
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from becausal.v1.error_reason_pb2 import ErrorReason
 
 DOMAIN = "becausal"
+PUSHBACK = "grpc-retry-pushback-ms"
 INTERNAL_TEXT = "The server met a fault and logged it; nothing was stored."
 
 
@@ -39,6 +41,9 @@ class Answer:
     text: str = ""
     """What a client is told instead of the error's own text, where that speaks of the server's inside."""
 
+    retry_after: float | None = None
+    """Seconds after which trying again may help, where the error does not say."""
+
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -49,8 +54,11 @@ TABLE: Mapping[type[Exception], Answer] = {
     errors.ItemNotInCatalogueError: Answer(_INVALID, reasons.ITEM_NOT_IN_CATALOGUE),
     errors.InvalidPageTokenError: Answer(_INVALID, reasons.INVALID_PAGE_TOKEN),
     errors.InvalidFilterError: Answer(_INVALID, reasons.INVALID_FILTER),
+    errors.RequestIdReusedError: Answer(_INVALID, reasons.REQUEST_ID_REUSED),
     errors.ExplanationNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, reasons.EXPLANATION_NOT_FOUND),
-    errors.ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, reasons.SHUTTING_DOWN),
+    errors.OverloadedError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, reasons.OVERLOADED),
+    errors.OutOfTimeError: Answer(grpc.StatusCode.DEADLINE_EXCEEDED, reasons.OUT_OF_TIME),
+    errors.ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, reasons.SHUTTING_DOWN, retry_after=0.0),
     errors.UnauthenticatedError: Answer(grpc.StatusCode.UNAUTHENTICATED, reasons.UNAUTHENTICATED),
     errors.PermissionDeniedError: Answer(grpc.StatusCode.PERMISSION_DENIED, reasons.PERMISSION_DENIED),
     explainer_errors.InvalidParameterError: Answer(_INVALID, reasons.INVALID_FIELD),
@@ -73,6 +81,7 @@ TABLE: Mapping[type[Exception], Answer] = {
         grpc.StatusCode.UNAVAILABLE,
         reasons.DATABASE_UNAVAILABLE,
         text="The database does not answer, so nothing was stored or read; try again.",
+        retry_after=1.0,
     ),
 }
 """Whatever is not here is INTERNAL: it is logged, and its text stays in the log."""
@@ -98,6 +107,11 @@ def status_of(error: Exception) -> status_pb2.Status:
             type=reasons.ErrorReason.Name(answer.reason), description=text
         )
         details.append(error_details_pb2.PreconditionFailure(violations=[unmet]))
+    retry_after = _retry_after(error, answer)
+    if retry_after is not None:
+        delay = error_details_pb2.RetryInfo()
+        delay.retry_delay.FromMilliseconds(round(1000 * retry_after))
+        details.append(delay)
     return _status(answer.code, text, *details)
 
 
@@ -105,6 +119,34 @@ def grpc_status(error: Exception) -> grpc.Status:
     """As ``status_of``, ready to abort a call with."""
     status: grpc.Status = rpc_status.to_status(status_of(error))
     return status
+
+
+def pushback(error: Exception) -> tuple[tuple[str, str], ...]:
+    """Trailing metadata that keeps gRPC's own retries back for as long as the error says."""
+    if isinstance(error, errors.OverloadedError):
+        return ((PUSHBACK, str(round(1000 * error.retry_after))),)
+    return ()
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a client is told of one of many requests that failed: the same as of a call."""
+    answer = answer_for(error)
+    problem = Problem(reason=reasons.INTERNAL if answer is None else answer.reason)
+    status = status_of(error)
+    problem.code, problem.message = status.code, status.message
+    for detail in status.details:
+        bad, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        if detail.Unpack(bad):
+            problem.violations.extend(
+                Problem.FieldViolation(field=one.field, description=one.description) for one in bad.field_violations
+            )
+        elif detail.Unpack(retry):
+            problem.retry_delay.CopyFrom(retry.retry_delay)
+    return problem
+
+
+def _retry_after(error: Exception, answer: Answer) -> float | None:
+    return error.retry_after if isinstance(error, errors.OverloadedError) else answer.retry_after
 
 
 def _field(error: Exception, answer: Answer) -> str:

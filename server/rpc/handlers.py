@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import grpc
 
+from explainer.errors import CancelledError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
@@ -37,7 +39,7 @@ class Flow(Protocol):
 
 
 current_flow: ContextVar[Flow | None] = ContextVar("current_flow", default=None)
-"""Set by what goes around a call and wants to know; messages written to the context are not told."""
+"""Set by what goes around a call and wants to know; it is told of messages written with `write`."""
 
 
 class AroundInterceptor(grpc.aio.ServerInterceptor):
@@ -111,6 +113,19 @@ async def _counted(requests: AsyncIterator[Any], flow: Flow) -> AsyncIterator[An
     async for request in requests:
         flow.received()
         yield request
+
+
+async def write(context: Context, message: Any) -> None:
+    """Send one of many messages, and tell the flow.
+
+    Raises:
+        CancelledError: nobody is there any more.
+    """
+    try:
+        await context.write(message)
+    except grpc.aio.InternalError as error:
+        raise CancelledError("The caller has gone.") from error
+    _sent(message)
 
 
 def _sent(message: Any) -> None:

@@ -17,6 +17,8 @@ ROLES: Mapping[str, Role] = {
     _EXPLANATION + "Recommend": Role.EXPLAIN,
     _EXPLANATION + "Explain": Role.EXPLAIN,
     _EXPLANATION + "RecommendAndExplain": Role.EXPLAIN,
+    _EXPLANATION + "BatchExplain": Role.EXPLAIN,
+    _EXPLANATION + "StreamExplain": Role.EXPLAIN,
     _EXPLANATION + "WhatIf": Role.EXPLAIN,
     _EXPLANATION + "RecordInteractions": Role.EXPLAIN,
     _EXPLANATION + "GetExplanation": Role.AUDIT_READ,

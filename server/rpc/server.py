@@ -15,6 +15,7 @@ from becausal.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_serve
 from becausal.v1.explanation_service_pb2_grpc import add_ExplanationServiceServicer_to_server
 from server.access import Access
 from server.outside import Outside
+from server.rpc.admitting import Admitting
 from server.rpc.answering import answering
 from server.rpc.authorizing import Guard
 from server.rpc.draining import Drain
@@ -48,14 +49,20 @@ class RpcServer:
         self._audit = audit
         self._config = config
         self._health = health.aio.HealthServicer()
-        # Port sharing is on by default in gRPC: a second server on the same port would take half the calls in silence.
         self._drain = Drain()
         self._outside = outside or Outside(config)
         measuring = Measuring(self._outside.metrics, self._outside.tracing)
+        admitting = Admitting(config.admission)
+        self._outside.metrics.watch_gates(admitting.gates)
         around = AroundInterceptor(
-            measuring.around, answering, Guard(Access.of(config.auth)).around, self._drain.around
+            measuring.around, answering, Guard(Access.of(config.auth)).around, self._drain.around, admitting.around
         )
-        self._server = grpc.aio.server(interceptors=[around], options=[("grpc.so_reuseport", 0)])
+        options = [
+            # Port sharing is on by default in gRPC: a second server on the same port would take half the calls in silence.
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", config.limits.message_bytes),
+        ]
+        self._server = grpc.aio.server(interceptors=[around], options=options)
         self._started = False
         self.port = 0
 
@@ -80,6 +87,7 @@ class RpcServer:
     async def stop(self) -> None:
         """Say NOT_SERVING, let clients notice, let calls under way finish, then end the threads."""
         self._outside.leave()
+        self._service.leave()
         await self._health.enter_graceful_shutdown()
         if self._started:
             self._started = False

@@ -17,13 +17,17 @@ from becausal.client import AsyncClient, Client, Health
 from becausal.errors import error_from
 from becausal.v1.audit_service_pb2 import GetCheckpointRequest
 from becausal.v1.audit_service_pb2_grpc import AuditServiceStub
+from becausal.v1.explanation_service_pb2 import ExplainRequest, StreamExplainRequest
 from fakes import SlowRecommender
 from listening import listening, scripted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import storage
 
 HISTORY = ["a", "b", "c"]
+ASKED = [ExplainRequest(history=HISTORY), ExplainRequest(history=HISTORY, item="nope")]
 CALLS = sorted(name for name, member in vars(Client).items() if inspect.isfunction(member) and name[0] != "_")
 
 
@@ -38,6 +42,10 @@ def test_the_two_clients_are_made_alike() -> None:
     assert inspect.signature(Client).parameters == inspect.signature(AsyncClient).parameters
 
 
+def streamed() -> Iterator[StreamExplainRequest]:
+    return (StreamExplainRequest(id=name, request=ASKED[0]) for name in ("1", "2"))
+
+
 def everything(address: str) -> dict[str, Any]:
     """Every call of the synchronous client."""
     with Client(address, metadata=[("becausal-actor", "tests")]) as client:
@@ -47,6 +55,8 @@ def everything(address: str) -> dict[str, Any]:
             "recommend": [one.item for one in client.recommend(HISTORY, k=2).items],
             "explain": explained.reason,
             "all": [one.target.item for one in client.recommend_and_explain(HISTORY, k=2).explanations],
+            "batch": [one.WhichOneof("outcome") for one in client.batch_explain(ASKED)],
+            "stream": sorted((one.id, one.result.explanation.target.item) for one in client.stream_explain(streamed())),
             "what_if": [one.item for one in client.what_if(HISTORY, remove=[0], k=2).after],
             "same": client.get_explanation(explained.name) == explained,
             "listed": [one.name == explained.name for one in client.list_explanations(filter='user_id = "u"')],
@@ -68,6 +78,10 @@ async def everything_async(address: str) -> dict[str, Any]:
             "recommend": [one.item for one in (await client.recommend(HISTORY, k=2)).items],
             "explain": explained.reason,
             "all": [one.target.item for one in (await client.recommend_and_explain(HISTORY, k=2)).explanations],
+            "batch": [one.WhichOneof("outcome") for one in await client.batch_explain(ASKED)],
+            "stream": sorted(
+                [(one.id, one.result.explanation.target.item) async for one in client.stream_explain(streamed())]
+            ),
             "what_if": [one.item for one in (await client.what_if(HISTORY, remove=[0], k=2)).after],
             "same": await client.get_explanation(explained.name) == explained,
             "listed": [one.name == explained.name async for one in client.list_explanations(filter='user_id = "u"')],
@@ -85,10 +99,12 @@ EXPECTED = {
     "recommend": ["t", "r"],
     "explain": "Because you watched Alien",
     "all": ["t", "r"],
+    "batch": ["explanation", "problem"],
+    "stream": [("1", "t"), ("2", "t")],
     "what_if": ["r", "q"],
     "same": True,
     "listed": [True],
-    "paged": 3,
+    "paged": 6,
     "recorded": 3,
     "again": 0,
     "by_user": ["t", "r"],

@@ -229,3 +229,15 @@ def test_every_status_and_a_record_without_causes_are_stored(
     made = dataclasses.replace(record(), explanation=dataclasses.replace(plain(Explanation), status=status, causes=()))
     explanations.add([made])
     assert explanations.list(storage.ExplanationFilter(status=status), 10) == (made,)
+
+
+def test_answers_are_found_by_their_request(explanations: storage.ExplanationRepository) -> None:
+    request = storage.RequestKey(b"k" * 32, b"d" * 32)
+    made = [record(), record()]
+    explanations.write(explanations.prepare(made, request))
+
+    assert explanations.answers(request.key) == (request.digest, tuple(made))
+    assert explanations.answers(b"x" * 32) is None
+    with pytest.raises(storage.DuplicateRecordError):
+        explanations.write(explanations.prepare([record()], request))
+    explanations.add([record(), record()])  # those without a request are in nobody's way

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x65\x63\x61usal/v1/error_reason.proto\x12\x0b\x62\x65\x63\x61usal.v1*\xb0\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x11\n\rINVALID_FIELD\x10\x01\x12\x12\n\x0eNO_KNOWN_ITEMS\x10\x02\x12\x11\n\rUNKNOWN_ITEMS\x10\x03\x12\x19\n\x15ITEM_NOT_IN_CATALOGUE\x10\x04\x12\x13\n\x0fITEM_IN_HISTORY\x10\x05\x12\x16\n\x12ITEM_OUTSIDE_TOP_K\x10\x06\x12\x16\n\x12INVALID_PAGE_TOKEN\x10\x07\x12\x12\n\x0eINVALID_FILTER\x10\x08\x12\x19\n\x15\x45XPLANATION_NOT_FOUND\x10\t\x12\x18\n\x14\x44\x41TABASE_UNAVAILABLE\x10\n\x12\x0f\n\x0b\x43\x41LLER_GONE\x10\x0b\x12\x0c\n\x08INTERNAL\x10\x0c\x12\x0e\n\nLEGAL_HOLD\x10\r\x12\x0e\n\nNOT_IN_LOG\x10\x0e\x12\x11\n\rNO_CHECKPOINT\x10\x0f\x12\x0f\n\x0bLOG_DAMAGED\x10\x10\x12\x11\n\rSHUTTING_DOWN\x10\x11\x12\x13\n\x0fUNAUTHENTICATED\x10\x12\x12\x15\n\x11PERMISSION_DENIED\x10\x13\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x65\x63\x61usal/v1/error_reason.proto\x12\x0b\x62\x65\x63\x61usal.v1*\xe8\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x11\n\rINVALID_FIELD\x10\x01\x12\x12\n\x0eNO_KNOWN_ITEMS\x10\x02\x12\x11\n\rUNKNOWN_ITEMS\x10\x03\x12\x19\n\x15ITEM_NOT_IN_CATALOGUE\x10\x04\x12\x13\n\x0fITEM_IN_HISTORY\x10\x05\x12\x16\n\x12ITEM_OUTSIDE_TOP_K\x10\x06\x12\x16\n\x12INVALID_PAGE_TOKEN\x10\x07\x12\x12\n\x0eINVALID_FILTER\x10\x08\x12\x19\n\x15\x45XPLANATION_NOT_FOUND\x10\t\x12\x18\n\x14\x44\x41TABASE_UNAVAILABLE\x10\n\x12\x0f\n\x0b\x43\x41LLER_GONE\x10\x0b\x12\x0c\n\x08INTERNAL\x10\x0c\x12\x0e\n\nLEGAL_HOLD\x10\r\x12\x0e\n\nNOT_IN_LOG\x10\x0e\x12\x11\n\rNO_CHECKPOINT\x10\x0f\x12\x0f\n\x0bLOG_DAMAGED\x10\x10\x12\x11\n\rSHUTTING_DOWN\x10\x11\x12\x13\n\x0fUNAUTHENTICATED\x10\x12\x12\x15\n\x11PERMISSION_DENIED\x10\x13\x12\x0e\n\nOVERLOADED\x10\x14\x12\x0f\n\x0bOUT_OF_TIME\x10\x15\x12\x15\n\x11REQUEST_ID_REUSED\x10\x16\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'becausal.v1.error_reason_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=48
-  _globals['_ERRORREASON']._serialized_end=480
+  _globals['_ERRORREASON']._serialized_end=536
 # @@protoc_insertion_point(module_scope)

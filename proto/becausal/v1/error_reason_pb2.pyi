@@ -62,6 +62,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The server does not know who calls: there is no token or certificate, or not one of its callers'. UNAUTHENTICATED."""
     PERMISSION_DENIED: _ErrorReason.ValueType  # 19
     """The caller lacks the role that the call needs. PERMISSION_DENIED, whether what it names exists or not."""
+    OVERLOADED: _ErrorReason.ValueType  # 20
+    """Too many calls wait already, and nothing was done. RESOURCE_EXHAUSTED, with RetryInfo and pushback metadata."""
+    OUT_OF_TIME: _ErrorReason.ValueType  # 21
+    """The deadline came before there was anything to answer; nothing was stored. DEADLINE_EXCEEDED."""
+    REQUEST_ID_REUSED: _ErrorReason.ValueType  # 22
+    """The request id was given to another request before. INVALID_ARGUMENT."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo.reason is the value's name; ErrorInfo.domain is "becausal"."""
@@ -106,4 +112,10 @@ UNAUTHENTICATED: ErrorReason.ValueType  # 18
 """The server does not know who calls: there is no token or certificate, or not one of its callers'. UNAUTHENTICATED."""
 PERMISSION_DENIED: ErrorReason.ValueType  # 19
 """The caller lacks the role that the call needs. PERMISSION_DENIED, whether what it names exists or not."""
+OVERLOADED: ErrorReason.ValueType  # 20
+"""Too many calls wait already, and nothing was done. RESOURCE_EXHAUSTED, with RetryInfo and pushback metadata."""
+OUT_OF_TIME: ErrorReason.ValueType  # 21
+"""The deadline came before there was anything to answer; nothing was stored. DEADLINE_EXCEEDED."""
+REQUEST_ID_REUSED: ErrorReason.ValueType  # 22
+"""The request id was given to another request before. INVALID_ARGUMENT."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

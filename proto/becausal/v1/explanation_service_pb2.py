@@ -22,61 +22,77 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from becausal.v1 import error_reason_pb2 as becausal_dot_v1_dot_error__reason__pb2
 from becausal.v1 import explanation_pb2 as becausal_dot_v1_dot_explanation__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%becausal/v1/explanation_service.proto\x12\x0b\x62\x65\x63\x61usal.v1\x1a\x1d\x62\x65\x63\x61usal/v1/explanation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"J\n\x10RecommendRequest\x12\x0f\n\x07history\x18\x01 \x03(\t\x12\x0e\n\x01k\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07user_id\x18\x03 \x01(\tB\x04\n\x02_k\"|\n\x11RecommendResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.becausal.v1.RankedItem\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x15\n\runknown_items\x18\x03 \x03(\t\x12\x11\n\ttruncated\x18\x04 \x01(\x05\"n\n\x0e\x45xplainRequest\x12\x0f\n\x07history\x18\x01 \x03(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04item\x18\x03 \x01(\t\x12,\n\x07options\x18\x04 \x01(\x0b\x32\x1b.becausal.v1.ExplainOptions\"\x82\x01\n\x1aRecommendAndExplainRequest\x12\x0f\n\x07history\x18\x01 \x03(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x01k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12,\n\x07options\x18\x04 \x01(\x0b\x32\x1b.becausal.v1.ExplainOptionsB\x04\n\x02_k\"d\n\x1bRecommendAndExplainResponse\x12.\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32\x18.becausal.v1.Explanation\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"\x93\x01\n\rWhatIfRequest\x12\x0f\n\x07history\x18\x01 \x03(\t\x12\x0e\n\x06remove\x18\x02 \x03(\x05\x12\x0b\n\x03\x61\x64\x64\x18\x03 \x03(\t\x12>\n\x0cintervention\x18\x04 \x01(\x0e\x32(.becausal.v1.ExplainOptions.Intervention\x12\x0e\n\x01k\x18\x05 \x01(\x05H\x00\x88\x01\x01\x42\x04\n\x02_k\"\xc3\x02\n\x0eWhatIfResponse\x12\'\n\x06\x62\x65\x66ore\x18\x01 \x03(\x0b\x32\x17.becausal.v1.RankedItem\x12&\n\x05\x61\x66ter\x18\x02 \x03(\x0b\x32\x17.becausal.v1.RankedItem\x12\x37\n\tmovements\x18\x03 \x03(\x0b\x32$.becausal.v1.WhatIfResponse.Movement\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x15\n\runknown_items\x18\x05 \x03(\t\x1ay\n\x08Movement\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x18\n\x0brank_before\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nrank_after\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\x0e\n\x0c_rank_beforeB\r\n\x0b_rank_after\"Q\n\x15GetExplanationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x04view\x18\x02 \x01(\x0e\x32\x1c.becausal.v1.ExplanationView\"|\n\x17ListExplanationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12*\n\x04view\x18\x04 \x01(\x0e\x32\x1c.becausal.v1.ExplanationView\"c\n\x18ListExplanationsResponse\x12.\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32\x18.becausal.v1.Explanation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x18ReplayExplanationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xe5\x04\n\x19ReplayExplanationResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12?\n\x07verdict\x18\x02 \x01(\x0e\x32..becausal.v1.ReplayExplanationResponse.Verdict\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12\x11\n\tbit_equal\x18\x04 \x01(\x08\x12\x11\n\ttolerance\x18\x05 \x01(\x01\x12:\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32+.becausal.v1.ReplayExplanationResponse.Fact\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x1a\xca\x01\n\x04\x46\x61\x63t\x12\x0c\n\x04name\x18\x01 \x01(\t\x12H\n\tagreement\x18\x02 \x01(\x0e\x32\x35.becausal.v1.ReplayExplanationResponse.Fact.Agreement\x12\x12\n\ndifference\x18\x03 \x01(\t\"V\n\tAgreement\x12\x19\n\x15\x41GREEMENT_UNSPECIFIED\x10\x00\x12\t\n\x05\x45QUAL\x10\x01\x12\x14\n\x10WITHIN_TOLERANCE\x10\x02\x12\r\n\tDIFFERENT\x10\x03\"\xa1\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\t\n\x05HOLDS\x10\x01\x12\x13\n\x0fRECORD_TAMPERED\x10\x02\x12\x11\n\rMODEL_SWAPPED\x10\x03\x12\x11\n\rMODEL_MISSING\x10\x04\x12\x11\n\rWORDS_CHANGED\x10\x05\x12\x12\n\x0eNUMBERS_DIFFER\x10\x06\x12\x10\n\x0c\x46\x41\x43TS_DIFFER\x10\x07\"3\n\x10\x45raseUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"Z\n\x11\x45raseUserResponse\x12\x14\n\x0c\x65xplanations\x18\x01 \x01(\x05\x12\x14\n\x0cinteractions\x18\x02 \x01(\x05\x12\x19\n\x11\x65rasure_entry_ids\x18\x03 \x03(\t\"\xbd\x01\n\x19RecordInteractionsRequest\x12H\n\x0cinteractions\x18\x01 \x03(\x0b\x32\x32.becausal.v1.RecordInteractionsRequest.Interaction\x1aV\n\x0bInteraction\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04item\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\".\n\x1aRecordInteractionsResponse\x12\x10\n\x08recorded\x18\x01 \x01(\x05*j\n\x0f\x45xplanationView\x12 \n\x1c\x45XPLANATION_VIEW_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45XPLANATION_VIEW_BASIC\x10\x01\x12\x19\n\x15\x45XPLANATION_VIEW_FULL\x10\x02\x32\x97\x06\n\x12\x45xplanationService\x12J\n\tRecommend\x12\x1d.becausal.v1.RecommendRequest\x1a\x1e.becausal.v1.RecommendResponse\x12@\n\x07\x45xplain\x12\x1b.becausal.v1.ExplainRequest\x1a\x18.becausal.v1.Explanation\x12h\n\x13RecommendAndExplain\x12\'.becausal.v1.RecommendAndExplainRequest\x1a(.becausal.v1.RecommendAndExplainResponse\x12\x41\n\x06WhatIf\x12\x1a.becausal.v1.WhatIfRequest\x1a\x1b.becausal.v1.WhatIfResponse\x12N\n\x0eGetExplanation\x12\".becausal.v1.GetExplanationRequest\x1a\x18.becausal.v1.Explanation\x12_\n\x10ListExplanations\x12$.becausal.v1.ListExplanationsRequest\x1a%.becausal.v1.ListExplanationsResponse\x12\x62\n\x11ReplayExplanation\x12%.becausal.v1.ReplayExplanationRequest\x1a&.becausal.v1.ReplayExplanationResponse\x12J\n\tEraseUser\x12\x1d.becausal.v1.EraseUserRequest\x1a\x1e.becausal.v1.EraseUserResponse\x12\x65\n\x12RecordInteractions\x12&.becausal.v1.RecordInteractionsRequest\x1a\'.becausal.v1.RecordInteractionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%becausal/v1/explanation_service.proto\x12\x0b\x62\x65\x63\x61usal.v1\x1a\x1e\x62\x65\x63\x61usal/v1/error_reason.proto\x1a\x1d\x62\x65\x63\x61usal/v1/explanation.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"J\n\x10RecommendRequest\x12\x0f\n\x07history\x18\x01 \x03(\t\x12\x0e\n\x01k\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07user_id\x18\x03 \x01(\tB\x04\n\x02_k\"|\n\x11RecommendResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.becausal.v1.RankedItem\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x15\n\runknown_items\x18\x03 \x03(\t\x12\x11\n\ttruncated\x18\x04 \x01(\x05\"\x82\x01\n\x0e\x45xplainRequest\x12\x0f\n\x07history\x18\x01 \x03(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04item\x18\x03 \x01(\t\x12,\n\x07options\x18\x04 \x01(\x0b\x32\x1b.becausal.v1.ExplainOptions\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"\x96\x01\n\x1aRecommendAndExplainRequest\x12\x0f\n\x07history\x18\x01 \x03(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x01k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12,\n\x07options\x18\x04 \x01(\x0b\x32\x1b.becausal.v1.ExplainOptions\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x04\n\x02_k\"d\n\x1bRecommendAndExplainResponse\x12.\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32\x18.becausal.v1.Explanation\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"D\n\x13\x42\x61tchExplainRequest\x12-\n\x08requests\x18\x01 \x03(\x0b\x32\x1b.becausal.v1.ExplainRequest\"C\n\x14\x42\x61tchExplainResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.becausal.v1.ExplainResult\"P\n\x14StreamExplainRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x1b.becausal.v1.ExplainRequest\"O\n\x15StreamExplainResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x06result\x18\x02 \x01(\x0b\x32\x1a.becausal.v1.ExplainResult\"t\n\rExplainResult\x12/\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x18.becausal.v1.ExplanationH\x00\x12\'\n\x07problem\x18\x02 \x01(\x0b\x32\x14.becausal.v1.ProblemH\x00\x42\t\n\x07outcome\"\xf1\x01\n\x07Problem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12(\n\x06reason\x18\x03 \x01(\x0e\x32\x18.becausal.v1.ErrorReason\x12\x37\n\nviolations\x18\x04 \x03(\x0b\x32#.becausal.v1.Problem.FieldViolation\x12.\n\x0bretry_delay\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x34\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x93\x01\n\rWhatIfRequest\x12\x0f\n\x07history\x18\x01 \x03(\t\x12\x0e\n\x06remove\x18\x02 \x03(\x05\x12\x0b\n\x03\x61\x64\x64\x18\x03 \x03(\t\x12>\n\x0cintervention\x18\x04 \x01(\x0e\x32(.becausal.v1.ExplainOptions.Intervention\x12\x0e\n\x01k\x18\x05 \x01(\x05H\x00\x88\x01\x01\x42\x04\n\x02_k\"\xc3\x02\n\x0eWhatIfResponse\x12\'\n\x06\x62\x65\x66ore\x18\x01 \x03(\x0b\x32\x17.becausal.v1.RankedItem\x12&\n\x05\x61\x66ter\x18\x02 \x03(\x0b\x32\x17.becausal.v1.RankedItem\x12\x37\n\tmovements\x18\x03 \x03(\x0b\x32$.becausal.v1.WhatIfResponse.Movement\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x15\n\runknown_items\x18\x05 \x03(\t\x1ay\n\x08Movement\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x18\n\x0brank_before\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nrank_after\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\x0e\n\x0c_rank_beforeB\r\n\x0b_rank_after\"Q\n\x15GetExplanationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x04view\x18\x02 \x01(\x0e\x32\x1c.becausal.v1.ExplanationView\"|\n\x17ListExplanationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12*\n\x04view\x18\x04 \x01(\x0e\x32\x1c.becausal.v1.ExplanationView\"c\n\x18ListExplanationsResponse\x12.\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32\x18.becausal.v1.Explanation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x18ReplayExplanationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xe5\x04\n\x19ReplayExplanationResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12?\n\x07verdict\x18\x02 \x01(\x0e\x32..becausal.v1.ReplayExplanationResponse.Verdict\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12\x11\n\tbit_equal\x18\x04 \x01(\x08\x12\x11\n\ttolerance\x18\x05 \x01(\x01\x12:\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32+.becausal.v1.ReplayExplanationResponse.Fact\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x1a\xca\x01\n\x04\x46\x61\x63t\x12\x0c\n\x04name\x18\x01 \x01(\t\x12H\n\tagreement\x18\x02 \x01(\x0e\x32\x35.becausal.v1.ReplayExplanationResponse.Fact.Agreement\x12\x12\n\ndifference\x18\x03 \x01(\t\"V\n\tAgreement\x12\x19\n\x15\x41GREEMENT_UNSPECIFIED\x10\x00\x12\t\n\x05\x45QUAL\x10\x01\x12\x14\n\x10WITHIN_TOLERANCE\x10\x02\x12\r\n\tDIFFERENT\x10\x03\"\xa1\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\t\n\x05HOLDS\x10\x01\x12\x13\n\x0fRECORD_TAMPERED\x10\x02\x12\x11\n\rMODEL_SWAPPED\x10\x03\x12\x11\n\rMODEL_MISSING\x10\x04\x12\x11\n\rWORDS_CHANGED\x10\x05\x12\x12\n\x0eNUMBERS_DIFFER\x10\x06\x12\x10\n\x0c\x46\x41\x43TS_DIFFER\x10\x07\"3\n\x10\x45raseUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"Z\n\x11\x45raseUserResponse\x12\x14\n\x0c\x65xplanations\x18\x01 \x01(\x05\x12\x14\n\x0cinteractions\x18\x02 \x01(\x05\x12\x19\n\x11\x65rasure_entry_ids\x18\x03 \x03(\t\"\xbd\x01\n\x19RecordInteractionsRequest\x12H\n\x0cinteractions\x18\x01 \x03(\x0b\x32\x32.becausal.v1.RecordInteractionsRequest.Interaction\x1aV\n\x0bInteraction\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04item\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\".\n\x1aRecordInteractionsResponse\x12\x10\n\x08recorded\x18\x01 \x01(\x05*j\n\x0f\x45xplanationView\x12 \n\x1c\x45XPLANATION_VIEW_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45XPLANATION_VIEW_BASIC\x10\x01\x12\x19\n\x15\x45XPLANATION_VIEW_FULL\x10\x02\x32\xc8\x07\n\x12\x45xplanationService\x12J\n\tRecommend\x12\x1d.becausal.v1.RecommendRequest\x1a\x1e.becausal.v1.RecommendResponse\x12@\n\x07\x45xplain\x12\x1b.becausal.v1.ExplainRequest\x1a\x18.becausal.v1.Explanation\x12h\n\x13RecommendAndExplain\x12\'.becausal.v1.RecommendAndExplainRequest\x1a(.becausal.v1.RecommendAndExplainResponse\x12S\n\x0c\x42\x61tchExplain\x12 .becausal.v1.BatchExplainRequest\x1a!.becausal.v1.BatchExplainResponse\x12Z\n\rStreamExplain\x12!.becausal.v1.StreamExplainRequest\x1a\".becausal.v1.StreamExplainResponse(\x01\x30\x01\x12\x41\n\x06WhatIf\x12\x1a.becausal.v1.WhatIfRequest\x1a\x1b.becausal.v1.WhatIfResponse\x12N\n\x0eGetExplanation\x12\".becausal.v1.GetExplanationRequest\x1a\x18.becausal.v1.Explanation\x12_\n\x10ListExplanations\x12$.becausal.v1.ListExplanationsRequest\x1a%.becausal.v1.ListExplanationsResponse\x12\x62\n\x11ReplayExplanation\x12%.becausal.v1.ReplayExplanationRequest\x1a&.becausal.v1.ReplayExplanationResponse\x12J\n\tEraseUser\x12\x1d.becausal.v1.EraseUserRequest\x1a\x1e.becausal.v1.EraseUserResponse\x12\x65\n\x12RecordInteractions\x12&.becausal.v1.RecordInteractionsRequest\x1a\'.becausal.v1.RecordInteractionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'becausal.v1.explanation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EXPLANATIONVIEW']._serialized_start=2496
-  _globals['_EXPLANATIONVIEW']._serialized_end=2602
-  _globals['_RECOMMENDREQUEST']._serialized_start=118
-  _globals['_RECOMMENDREQUEST']._serialized_end=192
-  _globals['_RECOMMENDRESPONSE']._serialized_start=194
-  _globals['_RECOMMENDRESPONSE']._serialized_end=318
-  _globals['_EXPLAINREQUEST']._serialized_start=320
-  _globals['_EXPLAINREQUEST']._serialized_end=430
-  _globals['_RECOMMENDANDEXPLAINREQUEST']._serialized_start=433
-  _globals['_RECOMMENDANDEXPLAINREQUEST']._serialized_end=563
-  _globals['_RECOMMENDANDEXPLAINRESPONSE']._serialized_start=565
-  _globals['_RECOMMENDANDEXPLAINRESPONSE']._serialized_end=665
-  _globals['_WHATIFREQUEST']._serialized_start=668
-  _globals['_WHATIFREQUEST']._serialized_end=815
-  _globals['_WHATIFRESPONSE']._serialized_start=818
-  _globals['_WHATIFRESPONSE']._serialized_end=1141
-  _globals['_WHATIFRESPONSE_MOVEMENT']._serialized_start=1020
-  _globals['_WHATIFRESPONSE_MOVEMENT']._serialized_end=1141
-  _globals['_GETEXPLANATIONREQUEST']._serialized_start=1143
-  _globals['_GETEXPLANATIONREQUEST']._serialized_end=1224
-  _globals['_LISTEXPLANATIONSREQUEST']._serialized_start=1226
-  _globals['_LISTEXPLANATIONSREQUEST']._serialized_end=1350
-  _globals['_LISTEXPLANATIONSRESPONSE']._serialized_start=1352
-  _globals['_LISTEXPLANATIONSRESPONSE']._serialized_end=1451
-  _globals['_REPLAYEXPLANATIONREQUEST']._serialized_start=1453
-  _globals['_REPLAYEXPLANATIONREQUEST']._serialized_end=1493
-  _globals['_REPLAYEXPLANATIONRESPONSE']._serialized_start=1496
-  _globals['_REPLAYEXPLANATIONRESPONSE']._serialized_end=2109
-  _globals['_REPLAYEXPLANATIONRESPONSE_FACT']._serialized_start=1743
-  _globals['_REPLAYEXPLANATIONRESPONSE_FACT']._serialized_end=1945
-  _globals['_REPLAYEXPLANATIONRESPONSE_FACT_AGREEMENT']._serialized_start=1859
-  _globals['_REPLAYEXPLANATIONRESPONSE_FACT_AGREEMENT']._serialized_end=1945
-  _globals['_REPLAYEXPLANATIONRESPONSE_VERDICT']._serialized_start=1948
-  _globals['_REPLAYEXPLANATIONRESPONSE_VERDICT']._serialized_end=2109
-  _globals['_ERASEUSERREQUEST']._serialized_start=2111
-  _globals['_ERASEUSERREQUEST']._serialized_end=2162
-  _globals['_ERASEUSERRESPONSE']._serialized_start=2164
-  _globals['_ERASEUSERRESPONSE']._serialized_end=2254
-  _globals['_RECORDINTERACTIONSREQUEST']._serialized_start=2257
-  _globals['_RECORDINTERACTIONSREQUEST']._serialized_end=2446
-  _globals['_RECORDINTERACTIONSREQUEST_INTERACTION']._serialized_start=2360
-  _globals['_RECORDINTERACTIONSREQUEST_INTERACTION']._serialized_end=2446
-  _globals['_RECORDINTERACTIONSRESPONSE']._serialized_start=2448
-  _globals['_RECORDINTERACTIONSRESPONSE']._serialized_end=2494
-  _globals['_EXPLANATIONSERVICE']._serialized_start=2605
-  _globals['_EXPLANATIONSERVICE']._serialized_end=3396
+  _globals['_EXPLANATIONVIEW']._serialized_start=3265
+  _globals['_EXPLANATIONVIEW']._serialized_end=3371
+  _globals['_RECOMMENDREQUEST']._serialized_start=182
+  _globals['_RECOMMENDREQUEST']._serialized_end=256
+  _globals['_RECOMMENDRESPONSE']._serialized_start=258
+  _globals['_RECOMMENDRESPONSE']._serialized_end=382
+  _globals['_EXPLAINREQUEST']._serialized_start=385
+  _globals['_EXPLAINREQUEST']._serialized_end=515
+  _globals['_RECOMMENDANDEXPLAINREQUEST']._serialized_start=518
+  _globals['_RECOMMENDANDEXPLAINREQUEST']._serialized_end=668
+  _globals['_RECOMMENDANDEXPLAINRESPONSE']._serialized_start=670
+  _globals['_RECOMMENDANDEXPLAINRESPONSE']._serialized_end=770
+  _globals['_BATCHEXPLAINREQUEST']._serialized_start=772
+  _globals['_BATCHEXPLAINREQUEST']._serialized_end=840
+  _globals['_BATCHEXPLAINRESPONSE']._serialized_start=842
+  _globals['_BATCHEXPLAINRESPONSE']._serialized_end=909
+  _globals['_STREAMEXPLAINREQUEST']._serialized_start=911
+  _globals['_STREAMEXPLAINREQUEST']._serialized_end=991
+  _globals['_STREAMEXPLAINRESPONSE']._serialized_start=993
+  _globals['_STREAMEXPLAINRESPONSE']._serialized_end=1072
+  _globals['_EXPLAINRESULT']._serialized_start=1074
+  _globals['_EXPLAINRESULT']._serialized_end=1190
+  _globals['_PROBLEM']._serialized_start=1193
+  _globals['_PROBLEM']._serialized_end=1434
+  _globals['_PROBLEM_FIELDVIOLATION']._serialized_start=1382
+  _globals['_PROBLEM_FIELDVIOLATION']._serialized_end=1434
+  _globals['_WHATIFREQUEST']._serialized_start=1437
+  _globals['_WHATIFREQUEST']._serialized_end=1584
+  _globals['_WHATIFRESPONSE']._serialized_start=1587
+  _globals['_WHATIFRESPONSE']._serialized_end=1910
+  _globals['_WHATIFRESPONSE_MOVEMENT']._serialized_start=1789
+  _globals['_WHATIFRESPONSE_MOVEMENT']._serialized_end=1910
+  _globals['_GETEXPLANATIONREQUEST']._serialized_start=1912
+  _globals['_GETEXPLANATIONREQUEST']._serialized_end=1993
+  _globals['_LISTEXPLANATIONSREQUEST']._serialized_start=1995
+  _globals['_LISTEXPLANATIONSREQUEST']._serialized_end=2119
+  _globals['_LISTEXPLANATIONSRESPONSE']._serialized_start=2121
+  _globals['_LISTEXPLANATIONSRESPONSE']._serialized_end=2220
+  _globals['_REPLAYEXPLANATIONREQUEST']._serialized_start=2222
+  _globals['_REPLAYEXPLANATIONREQUEST']._serialized_end=2262
+  _globals['_REPLAYEXPLANATIONRESPONSE']._serialized_start=2265
+  _globals['_REPLAYEXPLANATIONRESPONSE']._serialized_end=2878
+  _globals['_REPLAYEXPLANATIONRESPONSE_FACT']._serialized_start=2512
+  _globals['_REPLAYEXPLANATIONRESPONSE_FACT']._serialized_end=2714
+  _globals['_REPLAYEXPLANATIONRESPONSE_FACT_AGREEMENT']._serialized_start=2628
+  _globals['_REPLAYEXPLANATIONRESPONSE_FACT_AGREEMENT']._serialized_end=2714
+  _globals['_REPLAYEXPLANATIONRESPONSE_VERDICT']._serialized_start=2717
+  _globals['_REPLAYEXPLANATIONRESPONSE_VERDICT']._serialized_end=2878
+  _globals['_ERASEUSERREQUEST']._serialized_start=2880
+  _globals['_ERASEUSERREQUEST']._serialized_end=2931
+  _globals['_ERASEUSERRESPONSE']._serialized_start=2933
+  _globals['_ERASEUSERRESPONSE']._serialized_end=3023
+  _globals['_RECORDINTERACTIONSREQUEST']._serialized_start=3026
+  _globals['_RECORDINTERACTIONSREQUEST']._serialized_end=3215
+  _globals['_RECORDINTERACTIONSREQUEST_INTERACTION']._serialized_start=3129
+  _globals['_RECORDINTERACTIONSREQUEST_INTERACTION']._serialized_end=3215
+  _globals['_RECORDINTERACTIONSRESPONSE']._serialized_start=3217
+  _globals['_RECORDINTERACTIONSRESPONSE']._serialized_end=3263
+  _globals['_EXPLANATIONSERVICE']._serialized_start=3374
+  _globals['_EXPLANATIONSERVICE']._serialized_end=4342
 # @@protoc_insertion_point(module_scope)

@@ -3,10 +3,12 @@
 isort:skip_file
 The calls of the explanation service."""
 
+import becausal.v1.error_reason_pb2
 import becausal.v1.explanation_pb2
 import builtins
 import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
@@ -119,10 +121,15 @@ class ExplainRequest(google.protobuf.message.Message):
     USER_ID_FIELD_NUMBER: builtins.int
     ITEM_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     user_id: builtins.str
     """The user's id, stored with the explanation so that it can be found again."""
     item: builtins.str
     """The recommended item to explain. Default: the top recommendation."""
+    request_id: builtins.str
+    """A UUID by which the request is known when it is sent again (AIP-155): it is answered with the stored explanation, as
+    long as that is stored, and nothing is computed. Ids are a caller's own.
+    """
     @property
     def history(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The user's item tokens, oldest first. Left out, the interactions recorded for the user are taken."""
@@ -138,9 +145,10 @@ class ExplainRequest(google.protobuf.message.Message):
         user_id: builtins.str = ...,
         item: builtins.str = ...,
         options: becausal.v1.explanation_pb2.ExplainOptions | None = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["history", b"history", "item", b"item", "options", b"options", "user_id", b"user_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["history", b"history", "item", b"item", "options", b"options", "request_id", b"request_id", "user_id", b"user_id"]) -> None: ...
 
 Global___ExplainRequest: typing_extensions.TypeAlias = ExplainRequest
 
@@ -154,10 +162,13 @@ class RecommendAndExplainRequest(google.protobuf.message.Message):
     USER_ID_FIELD_NUMBER: builtins.int
     K_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     user_id: builtins.str
     """The user's id, stored with the explanations."""
     k: builtins.int
     """How many items. Default 5, at most 20."""
+    request_id: builtins.str
+    """As in ExplainRequest."""
     @property
     def history(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The user's item tokens, oldest first. Left out, the interactions recorded for the user are taken."""
@@ -173,9 +184,10 @@ class RecommendAndExplainRequest(google.protobuf.message.Message):
         user_id: builtins.str = ...,
         k: builtins.int | None = ...,
         options: becausal.v1.explanation_pb2.ExplainOptions | None = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_k", b"_k", "k", b"k", "options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_k", b"_k", "history", b"history", "k", b"k", "options", b"options", "user_id", b"user_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_k", b"_k", "history", b"history", "k", b"k", "options", b"options", "request_id", b"request_id", "user_id", b"user_id"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_k", b"_k"]) -> typing.Literal["k"] | None: ...
 
 Global___RecommendAndExplainRequest: typing_extensions.TypeAlias = RecommendAndExplainRequest
@@ -203,6 +215,183 @@ class RecommendAndExplainResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["explanations", b"explanations", "model_version", b"model_version"]) -> None: ...
 
 Global___RecommendAndExplainResponse: typing_extensions.TypeAlias = RecommendAndExplainResponse
+
+@typing.final
+class BatchExplainRequest(google.protobuf.message.Message):
+    """Asks why, many times."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: builtins.int
+    @property
+    def requests(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExplainRequest]:
+        """From 1 to 100."""
+
+    def __init__(
+        self,
+        *,
+        requests: collections.abc.Iterable[Global___ExplainRequest] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["requests", b"requests"]) -> None: ...
+
+Global___BatchExplainRequest: typing_extensions.TypeAlias = BatchExplainRequest
+
+@typing.final
+class BatchExplainResponse(google.protobuf.message.Message):
+    """The answers."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: builtins.int
+    @property
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExplainResult]:
+        """One for each request, in their order."""
+
+    def __init__(
+        self,
+        *,
+        results: collections.abc.Iterable[Global___ExplainResult] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["results", b"results"]) -> None: ...
+
+Global___BatchExplainResponse: typing_extensions.TypeAlias = BatchExplainResponse
+
+@typing.final
+class StreamExplainRequest(google.protobuf.message.Message):
+    """Asks why, as one of a stream."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    REQUEST_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The client's name for the request, at most 256 characters; its answer carries it."""
+    @property
+    def request(self) -> Global___ExplainRequest:
+        """What is asked."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        request: Global___ExplainRequest | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "request", b"request"]) -> None: ...
+
+Global___StreamExplainRequest: typing_extensions.TypeAlias = StreamExplainRequest
+
+@typing.final
+class StreamExplainResponse(google.protobuf.message.Message):
+    """An answer of a stream."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    RESULT_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The request's id."""
+    @property
+    def result(self) -> Global___ExplainResult:
+        """What came of it."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        result: Global___ExplainResult | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["result", b"result"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "result", b"result"]) -> None: ...
+
+Global___StreamExplainResponse: typing_extensions.TypeAlias = StreamExplainResponse
+
+@typing.final
+class ExplainResult(google.protobuf.message.Message):
+    """What came of one of many requests."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EXPLANATION_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
+    @property
+    def explanation(self) -> becausal.v1.explanation_pb2.Explanation:
+        """The explanation."""
+
+    @property
+    def problem(self) -> Global___Problem:
+        """Why there is none."""
+
+    def __init__(
+        self,
+        *,
+        explanation: becausal.v1.explanation_pb2.Explanation | None = ...,
+        problem: Global___Problem | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["explanation", b"explanation", "outcome", b"outcome", "problem", b"problem"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["explanation", b"explanation", "outcome", b"outcome", "problem", b"problem"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["outcome", b"outcome"]) -> typing.Literal["explanation", "problem"] | None: ...
+
+Global___ExplainResult: typing_extensions.TypeAlias = ExplainResult
+
+@typing.final
+class Problem(google.protobuf.message.Message):
+    """Why one of many requests failed: what its own call would have failed with."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class FieldViolation(google.protobuf.message.Message):
+        """A field of the request that is wrong."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        FIELD_FIELD_NUMBER: builtins.int
+        DESCRIPTION_FIELD_NUMBER: builtins.int
+        field: builtins.str
+        """Its path in the request, such as "options.max_size"."""
+        description: builtins.str
+        """What is wrong, with a remedy, in one sentence."""
+        def __init__(
+            self,
+            *,
+            field: builtins.str = ...,
+            description: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["description", b"description", "field", b"field"]) -> None: ...
+
+    CODE_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    VIOLATIONS_FIELD_NUMBER: builtins.int
+    RETRY_DELAY_FIELD_NUMBER: builtins.int
+    code: builtins.int
+    """The number of the gRPC status code."""
+    message: builtins.str
+    """One sentence that says what to do."""
+    reason: becausal.v1.error_reason_pb2.ErrorReason.ValueType
+    """Why."""
+    @property
+    def violations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Problem.FieldViolation]:
+        """The fields that are wrong, when the code is INVALID_ARGUMENT."""
+
+    @property
+    def retry_delay(self) -> google.protobuf.duration_pb2.Duration:
+        """After which time trying again may help; unset when it does not."""
+
+    def __init__(
+        self,
+        *,
+        code: builtins.int = ...,
+        message: builtins.str = ...,
+        reason: becausal.v1.error_reason_pb2.ErrorReason.ValueType = ...,
+        violations: collections.abc.Iterable[Global___Problem.FieldViolation] | None = ...,
+        retry_delay: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["retry_delay", b"retry_delay"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["code", b"code", "message", b"message", "reason", b"reason", "retry_delay", b"retry_delay", "violations", b"violations"]) -> None: ...
+
+Global___Problem: typing_extensions.TypeAlias = Problem
 
 @typing.final
 class WhatIfRequest(google.protobuf.message.Message):

@@ -54,6 +54,16 @@ class ExplanationServiceStub(object):
                 request_serializer=becausal_dot_v1_dot_explanation__service__pb2.RecommendAndExplainRequest.SerializeToString,
                 response_deserializer=becausal_dot_v1_dot_explanation__service__pb2.RecommendAndExplainResponse.FromString,
                 _registered_method=True)
+        self.BatchExplain = channel.unary_unary(
+                '/becausal.v1.ExplanationService/BatchExplain',
+                request_serializer=becausal_dot_v1_dot_explanation__service__pb2.BatchExplainRequest.SerializeToString,
+                response_deserializer=becausal_dot_v1_dot_explanation__service__pb2.BatchExplainResponse.FromString,
+                _registered_method=True)
+        self.StreamExplain = channel.stream_stream(
+                '/becausal.v1.ExplanationService/StreamExplain',
+                request_serializer=becausal_dot_v1_dot_explanation__service__pb2.StreamExplainRequest.SerializeToString,
+                response_deserializer=becausal_dot_v1_dot_explanation__service__pb2.StreamExplainResponse.FromString,
+                _registered_method=True)
         self.WhatIf = channel.unary_unary(
                 '/becausal.v1.ExplanationService/WhatIf',
                 request_serializer=becausal_dot_v1_dot_explanation__service__pb2.WhatIfRequest.SerializeToString,
@@ -109,6 +119,23 @@ class ExplanationServiceServicer(object):
 
     def RecommendAndExplain(self, request, context):
         """Recommends k items, each with its explanation. All are stored, or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchExplain(self, request, context):
+        """Explains many recommendations in one call. Each is stored as by Explain, and one that fails leaves the others alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamExplain(self, request_iterator, context):
+        """Explains as many as the client likes, over one stream. Answers come as they are ready, in whatever order, each with its
+        request's id; each explanation is stored before it is sent. The server reads no further while the client does not take
+        its answers. When the instance shuts down, it answers what it has read and ends the stream with UNAVAILABLE: send what
+        has no answer again. Each request has the server's default time; a deadline is one for the whole stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,6 +201,16 @@ def add_ExplanationServiceServicer_to_server(servicer, server):
                     servicer.RecommendAndExplain,
                     request_deserializer=becausal_dot_v1_dot_explanation__service__pb2.RecommendAndExplainRequest.FromString,
                     response_serializer=becausal_dot_v1_dot_explanation__service__pb2.RecommendAndExplainResponse.SerializeToString,
+            ),
+            'BatchExplain': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchExplain,
+                    request_deserializer=becausal_dot_v1_dot_explanation__service__pb2.BatchExplainRequest.FromString,
+                    response_serializer=becausal_dot_v1_dot_explanation__service__pb2.BatchExplainResponse.SerializeToString,
+            ),
+            'StreamExplain': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamExplain,
+                    request_deserializer=becausal_dot_v1_dot_explanation__service__pb2.StreamExplainRequest.FromString,
+                    response_serializer=becausal_dot_v1_dot_explanation__service__pb2.StreamExplainResponse.SerializeToString,
             ),
             'WhatIf': grpc.unary_unary_rpc_method_handler(
                     servicer.WhatIf,
@@ -291,6 +328,60 @@ class ExplanationService(object):
             '/becausal.v1.ExplanationService/RecommendAndExplain',
             becausal_dot_v1_dot_explanation__service__pb2.RecommendAndExplainRequest.SerializeToString,
             becausal_dot_v1_dot_explanation__service__pb2.RecommendAndExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchExplain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/becausal.v1.ExplanationService/BatchExplain',
+            becausal_dot_v1_dot_explanation__service__pb2.BatchExplainRequest.SerializeToString,
+            becausal_dot_v1_dot_explanation__service__pb2.BatchExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamExplain(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/becausal.v1.ExplanationService/StreamExplain',
+            becausal_dot_v1_dot_explanation__service__pb2.StreamExplainRequest.SerializeToString,
+            becausal_dot_v1_dot_explanation__service__pb2.StreamExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -74,6 +74,38 @@ _ExplanationServiceRecommendAndExplainType = typing_extensions.TypeVar(
     ],
 )
 
+_ExplanationServiceBatchExplainType = typing_extensions.TypeVar(
+    '_ExplanationServiceBatchExplainType',
+    grpc.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.BatchExplainRequest,
+        becausal.v1.explanation_service_pb2.BatchExplainResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.BatchExplainRequest,
+        becausal.v1.explanation_service_pb2.BatchExplainResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.BatchExplainRequest,
+        becausal.v1.explanation_service_pb2.BatchExplainResponse,
+    ],
+)
+
+_ExplanationServiceStreamExplainType = typing_extensions.TypeVar(
+    '_ExplanationServiceStreamExplainType',
+    grpc.StreamStreamMultiCallable[
+        becausal.v1.explanation_service_pb2.StreamExplainRequest,
+        becausal.v1.explanation_service_pb2.StreamExplainResponse,
+    ],
+    grpc.aio.StreamStreamMultiCallable[
+        becausal.v1.explanation_service_pb2.StreamExplainRequest,
+        becausal.v1.explanation_service_pb2.StreamExplainResponse,
+    ],
+    default=grpc.StreamStreamMultiCallable[
+        becausal.v1.explanation_service_pb2.StreamExplainRequest,
+        becausal.v1.explanation_service_pb2.StreamExplainResponse,
+    ],
+)
+
 _ExplanationServiceWhatIfType = typing_extensions.TypeVar(
     '_ExplanationServiceWhatIfType',
     grpc.UnaryUnaryMultiCallable[
@@ -170,7 +202,7 @@ _ExplanationServiceRecordInteractionsType = typing_extensions.TypeVar(
     ],
 )
 
-class ExplanationServiceStub(typing.Generic[_ExplanationServiceRecommendType, _ExplanationServiceExplainType, _ExplanationServiceRecommendAndExplainType, _ExplanationServiceWhatIfType, _ExplanationServiceGetExplanationType, _ExplanationServiceListExplanationsType, _ExplanationServiceReplayExplanationType, _ExplanationServiceEraseUserType, _ExplanationServiceRecordInteractionsType]):
+class ExplanationServiceStub(typing.Generic[_ExplanationServiceRecommendType, _ExplanationServiceExplainType, _ExplanationServiceRecommendAndExplainType, _ExplanationServiceBatchExplainType, _ExplanationServiceStreamExplainType, _ExplanationServiceWhatIfType, _ExplanationServiceGetExplanationType, _ExplanationServiceListExplanationsType, _ExplanationServiceReplayExplanationType, _ExplanationServiceEraseUserType, _ExplanationServiceRecordInteractionsType]):
     """Recommends, says why, and gives back what it said.
 
     Errors carry google.rpc.ErrorInfo with a reason of ErrorReason and, for a bad request, BadRequest field violations.
@@ -190,6 +222,14 @@ class ExplanationServiceStub(typing.Generic[_ExplanationServiceRecommendType, _E
         grpc.UnaryUnaryMultiCallable[
             becausal.v1.explanation_service_pb2.RecommendAndExplainRequest,
             becausal.v1.explanation_service_pb2.RecommendAndExplainResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            becausal.v1.explanation_service_pb2.BatchExplainRequest,
+            becausal.v1.explanation_service_pb2.BatchExplainResponse,
+        ],
+        grpc.StreamStreamMultiCallable[
+            becausal.v1.explanation_service_pb2.StreamExplainRequest,
+            becausal.v1.explanation_service_pb2.StreamExplainResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             becausal.v1.explanation_service_pb2.WhatIfRequest,
@@ -232,6 +272,14 @@ class ExplanationServiceStub(typing.Generic[_ExplanationServiceRecommendType, _E
             becausal.v1.explanation_service_pb2.RecommendAndExplainResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            becausal.v1.explanation_service_pb2.BatchExplainRequest,
+            becausal.v1.explanation_service_pb2.BatchExplainResponse,
+        ],
+        grpc.aio.StreamStreamMultiCallable[
+            becausal.v1.explanation_service_pb2.StreamExplainRequest,
+            becausal.v1.explanation_service_pb2.StreamExplainResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             becausal.v1.explanation_service_pb2.WhatIfRequest,
             becausal.v1.explanation_service_pb2.WhatIfResponse,
         ],
@@ -266,6 +314,16 @@ class ExplanationServiceStub(typing.Generic[_ExplanationServiceRecommendType, _E
     RecommendAndExplain: _ExplanationServiceRecommendAndExplainType
     """Recommends k items, each with its explanation. All are stored, or none."""
 
+    BatchExplain: _ExplanationServiceBatchExplainType
+    """Explains many recommendations in one call. Each is stored as by Explain, and one that fails leaves the others alone."""
+
+    StreamExplain: _ExplanationServiceStreamExplainType
+    """Explains as many as the client likes, over one stream. Answers come as they are ready, in whatever order, each with its
+    request's id; each explanation is stored before it is sent. The server reads no further while the client does not take
+    its answers. When the instance shuts down, it answers what it has read and ends the stream with UNAVAILABLE: send what
+    has no answer again. Each request has the server's default time; a deadline is one for the whole stream.
+    """
+
     WhatIf: _ExplanationServiceWhatIfType
     """Edits a history and says how the recommendations change. Nothing is stored."""
 
@@ -298,6 +356,14 @@ ExplanationServiceAsyncStub: typing_extensions.TypeAlias = ExplanationServiceStu
     grpc.aio.UnaryUnaryMultiCallable[
         becausal.v1.explanation_service_pb2.RecommendAndExplainRequest,
         becausal.v1.explanation_service_pb2.RecommendAndExplainResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        becausal.v1.explanation_service_pb2.BatchExplainRequest,
+        becausal.v1.explanation_service_pb2.BatchExplainResponse,
+    ],
+    grpc.aio.StreamStreamMultiCallable[
+        becausal.v1.explanation_service_pb2.StreamExplainRequest,
+        becausal.v1.explanation_service_pb2.StreamExplainResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         becausal.v1.explanation_service_pb2.WhatIfRequest,
@@ -355,6 +421,26 @@ class ExplanationServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[becausal.v1.explanation_service_pb2.RecommendAndExplainResponse, collections.abc.Awaitable[becausal.v1.explanation_service_pb2.RecommendAndExplainResponse]]:
         """Recommends k items, each with its explanation. All are stored, or none."""
+
+    @abc.abstractmethod
+    def BatchExplain(
+        self,
+        request: becausal.v1.explanation_service_pb2.BatchExplainRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[becausal.v1.explanation_service_pb2.BatchExplainResponse, collections.abc.Awaitable[becausal.v1.explanation_service_pb2.BatchExplainResponse]]:
+        """Explains many recommendations in one call. Each is stored as by Explain, and one that fails leaves the others alone."""
+
+    @abc.abstractmethod
+    def StreamExplain(
+        self,
+        request_iterator: _MaybeAsyncIterator[becausal.v1.explanation_service_pb2.StreamExplainRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[becausal.v1.explanation_service_pb2.StreamExplainResponse], collections.abc.AsyncIterator[becausal.v1.explanation_service_pb2.StreamExplainResponse]]:
+        """Explains as many as the client likes, over one stream. Answers come as they are ready, in whatever order, each with its
+        request's id; each explanation is stored before it is sent. The server reads no further while the client does not take
+        its answers. When the instance shuts down, it answers what it has read and ends the stream with UNAVAILABLE: send what
+        has no answer again. Each request has the server's default time; a deadline is one for the whole stream.
+        """
 
     @abc.abstractmethod
     def WhatIf(

@@ -40,7 +40,11 @@ def leaves(base: type[Exception]) -> set[type[Exception]]:
 
 ROOTS = (
     errors.RequestError,
+    errors.OutOfTimeError,
+    errors.OverloadedError,
+    errors.PermissionDeniedError,
     errors.ShuttingDownError,
+    errors.UnauthenticatedError,
     explainer_errors.ExplainerError,
     recommender_errors.RecommenderError,
     storage_errors.StorageError,
