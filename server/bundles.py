@@ -60,8 +60,11 @@ class Bundles:
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=".keeping-") as scratch:
             # Copied whole before it gets its name: a bundle is there or it is not.
             fresh = Path(shutil.copytree(bundle, Path(scratch) / "bundle"))
-            if not kept.exists():
+            try:
                 fresh.rename(kept)
+            except OSError:
+                if not kept.exists():  # else another process has kept it meanwhile
+                    raise
         return kept
 
     def keep_if_possible(self, bundle: Path, version: str) -> None:

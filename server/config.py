@@ -173,6 +173,12 @@ class Config(BaseSettings):
         default=None,
         description="Folder where served bundles are kept by their digest, for replays; unset: `bundles` beside `bundle`.",
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        description="Server processes that share the port; each loads the model, has its share of the cores, and its "
+        "admin listener one port after the other's. The kernel shares connections out among them, not calls.",
+    )
     drain_delay_seconds: float = Field(
         default=0.5,
         ge=0,

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from server.config import Config
 
 
-async def serve(config: Config, ready: Callable[[int], None]) -> None:
-    """Serve until SIGTERM or SIGINT; ``ready`` is told the bound port."""
+async def serve(config: Config, ready: Callable[[int], None]) -> bool:
+    """Serve until SIGTERM or SIGINT, the second of which ends it at once; ``ready`` is told the bound port.
+
+    Returns:
+        Whether all calls under way were finished.
+    """
     storage.check(config.database_url)
     recommender = Recommender(load_bundle(config.bundle))
     warm_up()
@@ -42,12 +46,17 @@ async def serve(config: Config, ready: Callable[[int], None]) -> None:
         outside = Outside(config)
         outside.watch(records, lambda: scheduler.batcher, lambda: recommender.version)
         server = RpcServer(ExplanationService(application, config), config, AuditService(application), outside)
-        stop = asyncio.Event()
+        stop, hurry = asyncio.Event(), asyncio.Event()
+
+        def signalled() -> None:
+            (hurry if stop.is_set() else stop).set()
+
         for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+            asyncio.get_running_loop().add_signal_handler(name, signalled)
         try:
             await server.start()
             ready(server.port)
             await stop.wait()
         finally:
-            await server.stop()
+            finished = await server.stop(hurry)
+    return finished
