@@ -68,6 +68,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The deadline came before there was anything to answer; nothing was stored. DEADLINE_EXCEEDED."""
     REQUEST_ID_REUSED: _ErrorReason.ValueType  # 22
     """The request id was given to another request before. INVALID_ARGUMENT."""
+    MALFORMED_MESSAGE: _ErrorReason.ValueType  # 23
+    """The bytes that were sent are no message of the call. INVALID_ARGUMENT."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo.reason is the value's name; ErrorInfo.domain is "becausal"."""
@@ -118,4 +120,6 @@ OUT_OF_TIME: ErrorReason.ValueType  # 21
 """The deadline came before there was anything to answer; nothing was stored. DEADLINE_EXCEEDED."""
 REQUEST_ID_REUSED: ErrorReason.ValueType  # 22
 """The request id was given to another request before. INVALID_ARGUMENT."""
+MALFORMED_MESSAGE: ErrorReason.ValueType  # 23
+"""The bytes that were sent are no message of the call. INVALID_ARGUMENT."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
