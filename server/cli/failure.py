@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batch.errors import BatchError
 from explainer.errors import ExplainerError
 from recommender.errors import RecommenderError
 from server.config import ConfigError
@@ -13,5 +14,5 @@ class CommandError(Exception):
     """What was asked on the command line cannot be done; the text is one sentence that says what to do."""
 
 
-EXPECTED = (CommandError, ConfigError, ExplainerError, RecommenderError, RequestError, StorageError)
+EXPECTED = (BatchError, CommandError, ConfigError, ExplainerError, RecommenderError, RequestError, StorageError)
 """Errors whose text is one sentence for the person at the terminal; anything else is a fault and shows its trace."""
