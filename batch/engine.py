@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from batch.errors import RunStoppedError
@@ -37,7 +38,8 @@ def summaries(
     Raises:
         RunStoppedError: Ray cannot be started or reached, or a worker met an error that is not a user's.
     """
-    with _connected(cluster) as ray:
+    # Ray writes of workers that died to standard output, which belongs to the report.
+    with redirect_stdout(sys.stderr), _connected(cluster) as ray:
         workers = min(_workers(ray, cluster), len(blocks))
         data = ray.data.from_items(list(blocks), override_num_blocks=min(len(blocks), MOST_PARTS)).map_batches(
             Worker,

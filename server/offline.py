@@ -90,9 +90,7 @@ class OpenExplaining:
     """Explains, with the ids that belong to run, user and place."""
 
     def __init__(self, model: _Model, database_url: str | None, run: RunIdentity) -> None:
-        self._model, self._run = model, run
-        database = None if database_url is None else storage.Database(database_url, pool_size=1)
-        self._repository = None if database is None else ExplanationRepository(database)
+        self._model, self._database_url, self._run = model, database_url, run
 
     def answer(self, user_id: str, items: Sequence[str]) -> Answer:
         """Explain one user's recommendations.
@@ -121,8 +119,12 @@ class OpenExplaining:
         Raises:
             StorageError: the database does not take it.
         """
-        if self._repository is not None and rows:
-            self._repository.load(self._repository.prepare_documents([row["payload"] for row in rows]))
+        if self._database_url is None or not rows:
+            return
+        batch = ExplanationRepository.prepare_documents([row["payload"] for row in rows])
+        # A block takes seconds: a connection of its own costs little, and is not one that went stale.
+        with storage.Database(self._database_url, pool_size=1) as database:
+            ExplanationRepository(database).load(batch)
 
     def _id(self, user_id: str, ordinal: int) -> Any:
         text = f"{self._run.id}\n{ordinal}\n{user_id}"

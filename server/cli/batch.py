@@ -12,6 +12,7 @@ import typer
 import storage
 from recommender import load_bundle
 from server.bundles import Bundles
+from server.checking import check_k, check_settings
 from server.cli.batch_printing import print_report, progress_bar
 from server.cli.failure import CommandError
 from server.cli.options import BundleFolder, ConfigFile, Json, config_with
@@ -106,7 +107,9 @@ def batch_(
             bundle=settings.bundle.absolute(), asking=asking, database_url=database, keeps_files=folder is not None
         )
         versions = [load_bundle(settings.bundle).version]
-    asking.explaining()  # a setting that is out of range is found now, not by every user
+    # What is out of range is found now, and not by every user.
+    check_k(k, settings.limits.explained)
+    check_settings(asking.explaining(), settings.limits)
     asked = _asked(asking, versions, database, changed_since)
     place = run or folder or _own_folder({**asked, **preparing.asked()})
     if database is not None:
