@@ -39,6 +39,7 @@ from server.application import Application, Patience
 from server.cli.bench import calling
 from server.config import Config
 from server.load import OK, Call, Plan, measure, quantile
+from server.models import Models
 from server.records import Records
 from server.rpc.messages import explanation_message
 
@@ -177,7 +178,7 @@ def local(bundle: Path, database: Path) -> Iterator[Local]:
     warm_up()
     with storage.Database(config.database_url) as opened, Records(opened, config.audit) as records:
         records.start()
-        yield Local(Application(Recommender(load_bundle(bundle)), config, records.explanations, records), config)
+        yield Local(Application(Models(Recommender(load_bundle(bundle)), config), config, records.explanations, records), config)
 
 
 def explained(address: str, explain: Local, histories: list[History], callers: int, rounds: int) -> dict[str, float]:

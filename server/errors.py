@@ -8,13 +8,16 @@
     ├── InvalidPageTokenError     the token is not one of this list
     ├── InvalidFilterError        the filter cannot be read
     ├── RequestIdReusedError      the id stands for another request
-    └── ExplanationNotFoundError  nothing is stored under that name
+    ├── ExplanationNotFoundError  nothing is stored under that name
+    └── ModelNotFoundError        no model of that name is at hand
 
     OverloadedError               too many calls wait; ``retry_after`` says when to come back
     OutOfTimeError                the deadline was too short for any answer
     ShuttingDownError             another instance has to answer; nothing was done
     UnauthenticatedError          nobody knows who calls
     PermissionDeniedError         the caller lacks the role
+    ModelDamagedError             the model cannot be used; nothing changed
+    ActivationUnderWayError       one model at a time; nothing was done
 
 Each text is one sentence that says what to do; it is safe to show to a caller.
 """
@@ -62,6 +65,10 @@ class ExplanationNotFoundError(RequestError):
     """There is no explanation of that name."""
 
 
+class ModelNotFoundError(RequestError):
+    """There is no model of that name at hand."""
+
+
 class OverloadedError(Exception):
     """Too many calls wait already; nothing was done."""
 
@@ -85,3 +92,11 @@ class UnauthenticatedError(Exception):
 
 class PermissionDeniedError(Exception):
     """The caller is known and lacks the role that the call needs."""
+
+
+class ModelDamagedError(Exception):
+    """The model to activate is not whole, or does not answer; the one before goes on."""
+
+
+class ActivationUnderWayError(Exception):
+    """Another model is being activated, or the one before is not put away yet."""

@@ -68,6 +68,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The deadline came before there was anything to answer; nothing was stored. DEADLINE_EXCEEDED."""
     REQUEST_ID_REUSED: _ErrorReason.ValueType  # 22
     """The request id was given to another request before. INVALID_ARGUMENT."""
+    MODEL_NOT_FOUND: _ErrorReason.ValueType  # 23
+    """There is no model of that name at hand. NOT_FOUND."""
+    MODEL_DAMAGED: _ErrorReason.ValueType  # 24
+    """The model's files are not what its digest says, or it cannot explain anything; nothing changed. FAILED_PRECONDITION."""
+    ACTIVATION_UNDER_WAY: _ErrorReason.ValueType  # 25
+    """Another model is being activated, or the last one is not unloaded yet; nothing was done. ABORTED, with RetryInfo."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo.reason is the value's name; ErrorInfo.domain is "becausal"."""
@@ -118,4 +124,10 @@ OUT_OF_TIME: ErrorReason.ValueType  # 21
 """The deadline came before there was anything to answer; nothing was stored. DEADLINE_EXCEEDED."""
 REQUEST_ID_REUSED: ErrorReason.ValueType  # 22
 """The request id was given to another request before. INVALID_ARGUMENT."""
+MODEL_NOT_FOUND: ErrorReason.ValueType  # 23
+"""There is no model of that name at hand. NOT_FOUND."""
+MODEL_DAMAGED: ErrorReason.ValueType  # 24
+"""The model's files are not what its digest says, or it cannot explain anything; nothing changed. FAILED_PRECONDITION."""
+ACTIVATION_UNDER_WAY: ErrorReason.ValueType  # 25
+"""Another model is being activated, or the last one is not unloaded yet; nothing was done. ABORTED, with RetryInfo."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

@@ -40,6 +40,8 @@ def leaves(base: type[Exception]) -> set[type[Exception]]:
 
 ROOTS = (
     errors.RequestError,
+    errors.ActivationUnderWayError,
+    errors.ModelDamagedError,
     errors.OutOfTimeError,
     errors.OverloadedError,
     errors.PermissionDeniedError,
