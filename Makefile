@@ -35,6 +35,9 @@ setup: .venv/.done ## Make .venv with the service, the client and the tools
 	@$(BIN)/python tools/unpack_ml100k.py .demo/ml-100k
 	@touch $@
 
+.demo/bundle/manifest.json: | .venv/.done .demo/ml-100k/.done
+	@$(BIN)/becausal import demo/BERT4Rec-ml-100k.pth --data .demo/ml-100k --out .demo/bundle
+
 demo: .venv/.done .demo/ml-100k/.done ## Import the demo checkpoint, serve it, and explain a real user's recommendations
 	@$(BIN)/python demo/run.py
 
@@ -42,8 +45,9 @@ test: .venv/.done .venv-recbole/.done .demo/ml-100k/.done ## Run every test, Rec
 	$(BIN)/python -m pytest
 	.venv-recbole/bin/python -m pytest tests/conformance
 
-soak: .venv/.done ## Kill writer, server and PostgreSQL at full length: 200 rounds on SQLite, 20 on PostgreSQL
-	BECAUSAL_SOAK=1 $(BIN)/python -m pytest tests/storage/test_faults.py tests/e2e/test_killed_server.py -k kill_9
+soak: .venv/.done .demo/bundle/manifest.json ## The faults at full length (200 rounds of kill -9, 10,000 spoilt messages), and memory over 20,000 calls
+	BECAUSAL_SOAK=1 $(BIN)/python -m pytest tests/storage/test_faults.py tests/e2e/test_killed_server.py tests/server/rpc/test_faults.py
+	$(BIN)/python -m benchmarks.service --only memory --calls 20000
 
 check: .venv/.done check-stubs check-breaking ## Lint, types, import rules, protocol
 	$(BIN)/ruff format --check .

@@ -65,8 +65,11 @@ class Bundles:
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".keeping-") as scratch:
             # Copied whole before it gets its name: a bundle is there or it is not.
             fresh = Path(shutil.copytree(bundle, Path(scratch) / "bundle"))
-            if not kept.exists():
+            try:
                 fresh.rename(kept)
+            except OSError:
+                if not kept.exists():  # else another process has kept it meanwhile
+                    raise
         return kept
 
     def keep_if_possible(self, bundle: Path, version: str) -> None:
@@ -124,7 +127,9 @@ class Bundles:
         try:
             bundle = load_bundle(self.path(version), verify=verify)
         except BundleError as error:
-            raise SwappedBundleError(f"the bundle kept as {version} is damaged: {str(error).removesuffix('.')}") from error
+            raise SwappedBundleError(
+                f"the bundle kept as {version} is damaged: {str(error).removesuffix('.')}"
+            ) from error
         if bundle.version != version:
             raise SwappedBundleError(f"the bundle kept as {version} is the model {bundle.version}")
         return bundle

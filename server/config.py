@@ -181,6 +181,12 @@ class Config(BaseSettings):
     follow_seconds: float = Field(
         default=5.0, gt=0, description="How often an instance looks which model was activated elsewhere, in seconds."
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        description="Server processes that share the port; each loads the model, has its share of the cores, and its "
+        "admin listener one port after the other's. The kernel shares connections out among them, not calls.",
+    )
     drain_delay_seconds: float = Field(
         default=0.5,
         ge=0,

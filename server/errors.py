@@ -11,6 +11,7 @@
     ├── ExplanationNotFoundError  nothing is stored under that name
     └── ModelNotFoundError        no model of that name is at hand
 
+    MalformedMessageError         the bytes are no message of the call
     OverloadedError               too many calls wait; ``retry_after`` says when to come back
     OutOfTimeError                the deadline was too short for any answer
     ShuttingDownError             another instance has to answer; nothing was done
@@ -63,6 +64,10 @@ class RequestIdReusedError(RequestError):
 
 class ExplanationNotFoundError(RequestError):
     """There is no explanation of that name."""
+
+
+class MalformedMessageError(Exception):
+    """What was sent is no message of the call."""
 
 
 class ModelNotFoundError(RequestError):

@@ -60,16 +60,14 @@ def empty_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=ENGINES)
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> str:
     """A migrated database, on each engine in turn."""
     if request.param == "sqlite":
         url: str = request.getfixturevalue("sqlite_url")
         storage.upgrade(url)
-        yield url
     else:
-        server: Postgres = request.getfixturevalue("postgres")
-        with server.new_database(template=request.getfixturevalue("migrated_postgres_url")) as url:
-            yield url
+        url = request.getfixturevalue("postgres_copy")
+    return url
 
 
 @pytest.fixture
@@ -83,3 +81,10 @@ def database(database_url: str) -> Iterator[storage.Database]:
 def explanations(database: storage.Database) -> storage.ExplanationRepository:
     """The repository of an empty, migrated database, on each engine in turn."""
     return storage.ExplanationRepository(database)
+
+
+@pytest.fixture
+def postgres_copy(postgres: Postgres, migrated_postgres_url: str) -> Iterator[str]:
+    """A migrated PostgreSQL database."""
+    with postgres.new_database(template=migrated_postgres_url) as url:
+        yield url

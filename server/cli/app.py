@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from explainer.errors import ExplainerError
-from recommender.errors import RecommenderError
 from server.cli import ask, audit, bench, db, evaluate, histories, model, serving, token
-from server.cli.failure import CommandError
-from server.config import ConfigError
-from server.errors import RequestError
-from storage.errors import StorageError
+from server.cli.failure import EXPECTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-EXPECTED = (CommandError, ConfigError, ExplainerError, RecommenderError, RequestError, StorageError)
-"""Errors whose text is one sentence for the person at the terminal; anything else is a fault and shows its trace."""
 
 app = typer.Typer(
     name="becausal",

@@ -31,7 +31,11 @@ async def answering(method: str, context: Context) -> AsyncIterator[None]:
         status = grpc_status(error)
         # What is set already, such as the call's id, would be lost.
         trailing = (*context.trailing_metadata(), *status.trailing_metadata, *pushback(error))
-        await context.abort(status.code, status.details, trailing)
+        try:
+            await context.abort(status.code, status.details, trailing)
+        except grpc.aio.InternalError as gone:
+            # Nobody is there any more to be told.
+            raise asyncio.CancelledError from gone
 
 
 def log_failure(method: str, error: Exception) -> None:

@@ -50,10 +50,15 @@ class Drain:
             if not self._calls:
                 self._idle.set()
 
-    async def close(self, seconds: float) -> None:
-        """Refuse new calls, and wait for those under way, at most so long."""
+    async def close(self, seconds: float, hurry: asyncio.Event) -> bool:
+        """Refuse new calls, and wait for those under way, at most so long or until there is no time any more.
+
+        Returns:
+            Whether all are finished; the transport cancels what is left.
+        """
         self._closed = True
-        try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        except TimeoutError:
-            return  # the transport cancels what is left
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._idle, hurry)]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for one in waits:
+            one.cancel()
+        return not self._calls

@@ -56,11 +56,10 @@ TABLE: Mapping[type[Exception], Answer] = {
     errors.InvalidFilterError: Answer(_INVALID, reasons.INVALID_FILTER),
     errors.RequestIdReusedError: Answer(_INVALID, reasons.REQUEST_ID_REUSED),
     errors.ExplanationNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, reasons.EXPLANATION_NOT_FOUND),
+    errors.MalformedMessageError: Answer(_INVALID, reasons.MALFORMED_MESSAGE, "request"),
     errors.ModelNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, reasons.MODEL_NOT_FOUND),
     errors.ModelDamagedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, reasons.MODEL_DAMAGED),
-    errors.ActivationUnderWayError: Answer(
-        grpc.StatusCode.ABORTED, reasons.ACTIVATION_UNDER_WAY, retry_after=1.0
-    ),
+    errors.ActivationUnderWayError: Answer(grpc.StatusCode.ABORTED, reasons.ACTIVATION_UNDER_WAY, retry_after=1.0),
     errors.OverloadedError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, reasons.OVERLOADED),
     errors.OutOfTimeError: Answer(grpc.StatusCode.DEADLINE_EXCEEDED, reasons.OUT_OF_TIME),
     errors.ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, reasons.SHUTTING_DOWN, retry_after=0.0),

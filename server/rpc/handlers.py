@@ -12,8 +12,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from explainer.errors import CancelledError
+from server.errors import MalformedMessageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -64,7 +66,7 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
         make: Any = _MAKERS[handler.request_streaming, handler.response_streaming]
         wrapped: grpc.RpcMethodHandler[Any, Any] = make(
             self._streamed(many, method) if handler.response_streaming else self._called(one, method),
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=_forgiving(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
         return wrapped
@@ -98,21 +100,39 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
             yield
 
 
+def _forgiving(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """Read a message, or say that it cannot be read: gRPC's own answer to that is a fault of the server."""
+    if deserialize is None:
+        return None
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return _UNREADABLE
+
+    return read
+
+
 def _received(request: Any) -> Any:
-    """The request, or the stream of them, that tells the flow."""
-    flow = current_flow.get()
-    if flow is None:
-        return request
+    """The request, or the stream of them, that tells the flow.
+
+    Raises:
+        MalformedMessageError: it cannot be read.
+    """
     if hasattr(request, "__aiter__"):
-        return _counted(request, flow)
-    flow.received()
+        return _each(request)
+    flow = current_flow.get()
+    if flow is not None:
+        flow.received()
+    if request is _UNREADABLE:
+        raise MalformedMessageError("The request is no message of this call; make it with the published protocol.")
     return request
 
 
-async def _counted(requests: AsyncIterator[Any], flow: Flow) -> AsyncIterator[Any]:
+async def _each(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
     async for request in requests:
-        flow.received()
-        yield request
+        yield _received(request)
 
 
 async def write(context: Context, message: Any) -> None:
@@ -133,6 +153,9 @@ def _sent(message: Any) -> None:
     if flow is not None and message is not None:
         flow.sent()
 
+
+_UNREADABLE = object()
+"""Stands for a message that is none."""
 
 _MAKERS = {
     (False, False): grpc.unary_unary_rpc_method_handler,

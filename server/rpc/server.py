@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import grpc
@@ -67,8 +68,8 @@ class RpcServer:
             measuring.around, answering, Guard(Access.of(config.auth)).around, self._drain.around, admitting.around
         )
         options = [
-            # Port sharing is on by default in gRPC: a second server on the same port would take half the calls in silence.
-            ("grpc.so_reuseport", 0),
+            # On by default in gRPC: a second server on the same port would take half the calls in silence.
+            ("grpc.so_reuseport", int(config.workers > 1)),
             ("grpc.max_receive_message_length", config.limits.message_bytes),
         ]
         self._server = grpc.aio.server(interceptors=[around], options=options)
@@ -94,20 +95,30 @@ class RpcServer:
         await self._outside.start(self._tell_health)
         await self._tell_health()
 
-    async def stop(self) -> None:
-        """Say NOT_SERVING, let clients notice, let calls under way finish, then end the threads."""
+    async def stop(self, hurry: asyncio.Event | None = None) -> bool:
+        """Say NOT_SERVING, let clients notice, let calls under way finish, then end the threads.
+
+        Args:
+            hurry: set when there is no time for clients and calls any more. What was answered is stored all the same.
+
+        Returns:
+            Whether all calls under way were finished.
+        """
+        hurry = hurry or asyncio.Event()
         self._outside.leave()
         self._service.leave()
         await self._health.enter_graceful_shutdown()
         if self._started:
             self._started = False
-            await asyncio.sleep(self._config.drain_delay_seconds)
-        await self._drain.close(self._config.drain_seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(hurry.wait(), self._config.drain_delay_seconds)
+        finished = await self._drain.close(self._config.drain_seconds, hurry)
         await self._server.stop(LAST_GRACE)
         await asyncio.to_thread(self._models.close)
         await asyncio.to_thread(self._service.close)
         await asyncio.to_thread(self._audit.close)
         await self._outside.stop()
+        return finished
 
     async def _tell_health(self) -> None:
         for name in SERVICES:

@@ -40,6 +40,7 @@ def leaves(base: type[Exception]) -> set[type[Exception]]:
 
 ROOTS = (
     errors.RequestError,
+    errors.MalformedMessageError,
     errors.ActivationUnderWayError,
     errors.ModelDamagedError,
     errors.OutOfTimeError,
