@@ -33,7 +33,7 @@ from explainer.explanation import Effect, Explanation, GraphEdge, HeadGraph, Sta
 from recommender import Recommender, load_bundle, read_dataset  # noqa: E402
 from server.application import Application, Patience  # noqa: E402
 from server.config import Config  # noqa: E402
-from server.models import Models
+from server.models import Models  # noqa: E402
 from server.records import Records  # noqa: E402
 from storage.records import encode  # noqa: E402
 from storage_examples import plain, record  # noqa: E402

@@ -232,12 +232,12 @@ def warm(served: Served, settings: Settings) -> None:
     if served.batcher is not None:
         model = model.through(served.batcher.ask)
     try:
-        explanation = explain(model, history, settings=settings, wording=served.wording, budget=Budget(WARM_ROWS))
-        sound = isfinite(explanation.target.score)
+        best = model.top(history, 1)
+        if not best or not isfinite(best[0].score):
+            raise ModelDamagedError(f"Model {served.version} gives no scores; train it again.")
+        explain(model, history, settings=settings, wording=served.wording, budget=Budget(WARM_ROWS))
     except (ExplainerError, RecommenderError) as error:
         raise ModelDamagedError(f"Model {served.version} cannot explain anything: {error}") from error
-    if not sound:
-        raise ModelDamagedError(f"Model {served.version} gives no finite scores; train it again.")
 
 
 def starting_model(config: Config, bundles: Bundles, decisions: ActivationRepository) -> Recommender:

@@ -49,7 +49,6 @@ async def serve(config: Config, ready: Callable[[int], None]) -> bool:
             ModelService(activations),
             outside,
         )
-        activations.start()
         stop, hurry = asyncio.Event(), asyncio.Event()
 
         def signalled() -> None:

@@ -61,6 +61,10 @@ class ModelService(ModelServiceServicer):
             gone.set()
         return model_message(info)
 
+    def start(self) -> None:
+        """Follow what is decided at other instances."""
+        self._activations.start()
+
     def close(self) -> None:
         """Wait for what the threads are doing, then let them go."""
         self._threads.shutdown()

@@ -92,6 +92,7 @@ class RpcServer:
         self.port = add_port(self._server, self._config)
         await self._server.start()
         self._started = True
+        self._models.start()
         await self._outside.start(self._tell_health)
         await self._tell_health()
 

@@ -41,7 +41,7 @@ class Model(google.protobuf.message.Message):
         DRAINING: Model._State.ValueType  # 3
         """It answers the calls that began before another model took its place, and is then unloaded."""
         DAMAGED: Model._State.ValueType  # 4
-        """Its bundle is not whole: add it again."""
+        """Its bundle is not whole, as far as is seen without reading it all: add it again."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """What the answering instance does with a model."""
@@ -55,7 +55,7 @@ class Model(google.protobuf.message.Message):
     DRAINING: Model.State.ValueType  # 3
     """It answers the calls that began before another model took its place, and is then unloaded."""
     DAMAGED: Model.State.ValueType  # 4
-    """Its bundle is not whole: add it again."""
+    """Its bundle is not whole, as far as is seen without reading it all: add it again."""
 
     @typing.final
     class Figure(google.protobuf.message.Message):
