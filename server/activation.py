@@ -99,13 +99,13 @@ class Activations:
         with self._in_turn():
             if version == self._models.version:
                 if not validate_only:
-                    self._decide(version, actor)
+                    decide(self._decisions, version, actor)
             else:
                 with self._tried(version) as fresh:
                     if cancelled():
                         raise CancelledError("The caller cancelled the activation; nothing changed.")
                     if not validate_only:
-                        self._decide(version, actor)
+                        decide(self._decisions, version, actor)
                         self._switch(fresh)
         return self.get(version)
 
@@ -159,27 +159,13 @@ class Activations:
     @contextmanager
     def _tried(self, version: str) -> Iterator[Served]:
         """A model that has been checked and has explained something; put away unless it answers then."""
-        if not self._models.bundles.path(version).is_dir():
-            raise not_found(version)
-        try:
-            recommender = self._models.bundles.fresh(version)
-        except SwappedBundleError as error:
-            logger.warning("%s cannot be activated: %s", version, error)
-            raise ModelDamagedError(
-                f"The files of model {version} are not what its digest says; add its bundle again."
-            ) from error
-        fresh = self._models.made(recommender)
+        fresh = self._models.made(checked(self._models.bundles, version))
         try:
             warm(fresh, self._settings)
             yield fresh
         finally:
             if self._models.active is not fresh:
                 fresh.close()
-
-    def _decide(self, version: str, actor: str) -> None:
-        latest = self._decisions.latest()
-        if latest is None or latest.model_version != version:
-            self._decisions.add(version, actor=actor)
 
     def _switch(self, fresh: Served) -> None:
         self._models.switch(fresh)
@@ -218,6 +204,31 @@ class Activations:
                 logger.exception("The decision on another model could not be followed")
             else:
                 self._unreachable = False
+
+
+def checked(bundles: Bundles, version: str) -> Recommender:
+    """A model that is kept, loaded, with every file compared with its digest.
+
+    Raises:
+        ModelNotFoundError: it is not kept.
+        ModelDamagedError: it is not whole.
+    """
+    if not bundles.path(version).is_dir():
+        raise not_found(version)
+    try:
+        return bundles.fresh(version)
+    except SwappedBundleError as error:
+        logger.warning("%s cannot be activated: %s", version, error)
+        raise ModelDamagedError(
+            f"The files of model {version} are not what its digest says; add its bundle again."
+        ) from error
+
+
+def decide(decisions: ActivationRepository, version: str, actor: str) -> None:
+    """Store that a model is to answer, unless that is so already."""
+    latest = decisions.latest()
+    if latest is None or latest.model_version != version:
+        decisions.add(version, actor=actor)
 
 
 def warm(served: Served, settings: Settings) -> None:

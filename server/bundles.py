@@ -72,6 +72,21 @@ class Bundles:
                     raise
         return kept
 
+    def renew(self, bundle: Path, version: str) -> Path:
+        """As `keep`, and one that is there and not whole is replaced.
+
+        Raises:
+            OSError: the copy cannot be written.
+        """
+        kept = self.path(version)
+        try:
+            self._checked(version, verify=True)
+        except SwappedBundleError:
+            if kept.exists():
+                with tempfile.TemporaryDirectory(dir=self.folder, prefix=".keeping-") as scratch:
+                    kept.rename(Path(scratch) / "damaged")  # whoever has it open still has it
+        return self.keep(bundle, version)
+
     def keep_if_possible(self, bundle: Path, version: str) -> None:
         """As `keep`; a folder that cannot be written costs replays, not the service."""
         try:
