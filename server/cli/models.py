@@ -89,7 +89,7 @@ def add(
         kept = Bundles.of(_settings(config, bundles)).renew(bundle, version)
     except OSError as error:
         raise CommandError(f"The bundle cannot be copied ({error}); give another folder with --bundles.") from error
-    typer.echo(f"{kept} holds {version}; `becausal models activate {version}` has it answer.")
+    typer.echo(f"{version} is kept in {kept.parent}; `becausal models activate {kept.name[:12]}` has it answer.")
 
 
 @app.command()
