@@ -2,6 +2,7 @@
 
     RequestError                  the caller can mend it; ``field`` names what to mend
     ├── InvalidFieldError         missing or out of range
+    ├── InvalidFieldsError        some break rules of the protocol
     ├── NoKnownItemsError         the history has no item that the model knows
     ├── UnknownItemsError         some are unknown, and the server refuses that
     ├── ItemNotInCatalogueError   the item to explain is unknown
@@ -25,6 +26,8 @@ Each text is one sentence that says what to do; it is safe to show to a caller.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 class RequestError(Exception):
     """Base of the errors that a caller can mend."""
@@ -36,6 +39,27 @@ class RequestError(Exception):
 
 class InvalidFieldError(RequestError):
     """A field is missing or out of its range."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """What is wrong with one field."""
+
+    field: str
+    text: str
+    """One sentence that says what to do."""
+
+
+class InvalidFieldsError(RequestError):
+    """Fields break rules of the protocol.
+
+    Args:
+        problems: what is wrong, at least one; each goes to the caller.
+    """
+
+    def __init__(self, problems: tuple[FieldProblem, ...]) -> None:
+        super().__init__(problems[0].field, " ".join(problem.text for problem in problems))
+        self.problems = problems
 
 
 class NoKnownItemsError(RequestError):

@@ -92,7 +92,7 @@ class InProcess:
         k: int | None = None,
     ) -> WhatIfResponse:
         """How the recommendations change when the history is edited."""
-        edit = Edit(history, remove, add, intervention_from(intervention, self._defaults.intervention, "intervention"))
+        edit = Edit(history, remove, add, intervention_from(intervention, self._defaults.intervention))
         return what_if_message(self._application.what_if(edit, 10 if k is None else k))
 
 

@@ -17,6 +17,7 @@ from becausal.v1.explanation_service_pb2_grpc import add_ExplanationServiceServi
 from becausal.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from server.access import Access
 from server.outside import Outside
+from server.rpc import validating
 from server.rpc.admitting import Admitting
 from server.rpc.answering import answering
 from server.rpc.authorizing import Guard
@@ -64,8 +65,14 @@ class RpcServer:
         measuring = Measuring(self._outside.metrics, self._outside.tracing)
         admitting = Admitting(config.admission)
         self._outside.metrics.watch_gates(admitting.gates)
+        validating.warm_up()
         around = AroundInterceptor(
-            measuring.around, answering, Guard(Access.of(config.auth)).around, self._drain.around, admitting.around
+            measuring.around,
+            answering,
+            Guard(Access.of(config.auth)).around,
+            self._drain.around,
+            admitting.around,
+            check=validating.check,
         )
         options = [
             # On by default in gRPC: a second server on the same port would take half the calls in silence.

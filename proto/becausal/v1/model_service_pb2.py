@@ -25,13 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62\x65\x63\x61usal/v1/model_service.proto\x12\x0b\x62\x65\x63\x61usal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.becausal.v1.Model.State\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x05 \x01(\t\x12\r\n\x05items\x18\x06 \x01(\x03\x12\x13\n\x0bmax_history\x18\x07 \x01(\x05\x12\x12\n\nsize_bytes\x18\x08 \x01(\x03\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07\x66igures\x18\n \x03(\x0b\x32\x19.becausal.v1.Model.Figure\x1aM\n\x06\x46igure\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0f\n\x07trained\x18\x02 \x01(\x01\x12\x15\n\x08imported\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_imported\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\r\n\tAVAILABLE\x10\x01\x12\n\n\x06\x41\x43TIVE\x10\x02\x12\x0c\n\x08\x44RAINING\x10\x03\x12\x0b\n\x07\x44\x41MAGED\x10\x04\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.becausal.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x14\x41\x63tivateModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x32\xe3\x01\n\x0cModelService\x12M\n\nListModels\x12\x1e.becausal.v1.ListModelsRequest\x1a\x1f.becausal.v1.ListModelsResponse\x12<\n\x08GetModel\x12\x1c.becausal.v1.GetModelRequest\x1a\x12.becausal.v1.Model\x12\x46\n\rActivateModel\x12!.becausal.v1.ActivateModelRequest\x1a\x12.becausal.v1.Modelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62\x65\x63\x61usal/v1/model_service.proto\x12\x0b\x62\x65\x63\x61usal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.becausal.v1.Model.State\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x05 \x01(\t\x12\r\n\x05items\x18\x06 \x01(\x03\x12\x13\n\x0bmax_history\x18\x07 \x01(\x05\x12\x12\n\nsize_bytes\x18\x08 \x01(\x03\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07\x66igures\x18\n \x03(\x0b\x32\x19.becausal.v1.Model.Figure\x1aM\n\x06\x46igure\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0f\n\x07trained\x18\x02 \x01(\x01\x12\x15\n\x08imported\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_imported\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\r\n\tAVAILABLE\x10\x01\x12\n\n\x06\x41\x43TIVE\x10\x02\x12\x0c\n\x08\x44RAINING\x10\x03\x12\x0b\n\x07\x44\x41MAGED\x10\x04\"C\n\x11ListModelsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.becausal.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9e\x01\n\x0fGetModelRequest\x12\x8a\x01\n\x04name\x18\x01 \x01(\tB|\xbaHy\xba\x01v\n\nmodel_name\x12\x41name is no model\'s; give \"models/{digest}\", as ListModels has it.\x1a%this.matches(\'^models/[0-9a-f]{64}$\')\"\xba\x01\n\x14\x41\x63tivateModelRequest\x12\x8a\x01\n\x04name\x18\x01 \x01(\tB|\xbaHy\xba\x01v\n\nmodel_name\x12\x41name is no model\'s; give \"models/{digest}\", as ListModels has it.\x1a%this.matches(\'^models/[0-9a-f]{64}$\')\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x32\xe3\x01\n\x0cModelService\x12M\n\nListModels\x12\x1e.becausal.v1.ListModelsRequest\x1a\x1f.becausal.v1.ListModelsResponse\x12<\n\x08GetModel\x12\x1c.becausal.v1.GetModelRequest\x1a\x12.becausal.v1.Model\x12\x46\n\rActivateModel\x12!.becausal.v1.ActivateModelRequest\x1a\x12.becausal.v1.Modelb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'becausal.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTMODELSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTMODELSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_GETMODELREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETMODELREQUEST'].fields_by_name['name']._serialized_options = b'\272Hy\272\001v\n\nmodel_name\022Aname is no model\'s; give \"models/{digest}\", as ListModels has it.\032%this.matches(\'^models/[0-9a-f]{64}$\')'
+  _globals['_ACTIVATEMODELREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ACTIVATEMODELREQUEST'].fields_by_name['name']._serialized_options = b'\272Hy\272\001v\n\nmodel_name\022Aname is no model\'s; give \"models/{digest}\", as ListModels has it.\032%this.matches(\'^models/[0-9a-f]{64}$\')'
   _globals['_MODEL']._serialized_start=82
   _globals['_MODEL']._serialized_end=514
   _globals['_MODEL_FIGURE']._serialized_start=351
@@ -39,13 +45,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL_STATE']._serialized_start=430
   _globals['_MODEL_STATE']._serialized_end=514
   _globals['_LISTMODELSREQUEST']._serialized_start=516
-  _globals['_LISTMODELSREQUEST']._serialized_end=574
-  _globals['_LISTMODELSRESPONSE']._serialized_start=576
-  _globals['_LISTMODELSRESPONSE']._serialized_end=657
-  _globals['_GETMODELREQUEST']._serialized_start=659
-  _globals['_GETMODELREQUEST']._serialized_end=690
-  _globals['_ACTIVATEMODELREQUEST']._serialized_start=692
-  _globals['_ACTIVATEMODELREQUEST']._serialized_end=751
-  _globals['_MODELSERVICE']._serialized_start=754
-  _globals['_MODELSERVICE']._serialized_end=981
+  _globals['_LISTMODELSREQUEST']._serialized_end=583
+  _globals['_LISTMODELSRESPONSE']._serialized_start=585
+  _globals['_LISTMODELSRESPONSE']._serialized_end=666
+  _globals['_GETMODELREQUEST']._serialized_start=669
+  _globals['_GETMODELREQUEST']._serialized_end=827
+  _globals['_ACTIVATEMODELREQUEST']._serialized_start=830
+  _globals['_ACTIVATEMODELREQUEST']._serialized_end=1016
+  _globals['_MODELSERVICE']._serialized_start=1019
+  _globals['_MODELSERVICE']._serialized_end=1246
 # @@protoc_insertion_point(module_scope)
