@@ -29,9 +29,11 @@ SIZES = ((2_000, 50), (50_000, 50), (1_000_000, 50), (50_000, 20), (50_000, 100)
 """Items and positions."""
 
 
-def make(folder: Path, items: int, positions: int) -> None:
-    """Write a bundle of a two-layer BERT4Rec of width 64."""
-    shape = Architecture(Model.BERT4REC, Head.TRANSFORMED, 2, 2, 64, 256, "gelu", 1e-12, positions, positions, items)
+def make(folder: Path, items: int, positions: int, hidden: int = 64, layers: int = 2) -> None:
+    """Write a bundle of a BERT4Rec with random weights."""
+    shape = Architecture(
+        Model.BERT4REC, Head.TRANSFORMED, layers, 2, hidden, 4 * hidden, "gelu", 1e-12, positions, positions, items
+    )
     rng = np.random.default_rng(0)
     weights = {
         name: (rng.standard_normal(size, np.float32) * 0.1 + name.endswith(("Norm.weight", "ln.weight"))).astype(

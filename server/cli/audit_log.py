@@ -22,7 +22,7 @@ from server.cli.audit_open import Actor, opened
 from server.cli.failure import CommandError
 from server.cli.options import ConfigFile, Database, Json, config_with
 from server.records import write_key
-from server.rpc.audit_service import entry_id_from
+from server.rpc.messages import id_from
 
 Out = Annotated[
     Path | None, typer.Option("--out", help="File to write; by default standard output.", show_default=False)
@@ -63,7 +63,7 @@ def prove(
     actor: Actor = "",
 ) -> None:
     """Write a record with the proof that it is in the log, for `becausal audit verify`."""
-    entry_id = entry_id_from(name)
+    entry_id = id_from(name)
     with opened(config, database) as found:
         key = found.public_key()
         found.note(actor, "prove", name)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from becausal.v1 import audit_service_pb2 as pb
 from becausal.v1.audit_service_pb2_grpc import AuditServiceServicer
-from server.errors import InvalidFieldError
 from server.rpc.keeping_calls import run
-from server.rpc.messages import NAME_PREFIX
+from server.rpc.messages import id_from
 
 if TYPE_CHECKING:
     import grpc
@@ -38,7 +36,7 @@ class AuditService(AuditServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> pb.InclusionProof:
         """Prove that a record is in the log."""
-        entry_id = entry_id_from(request.name)
+        entry_id = id_from(request.name)
         proof = await run(self._thread, lambda: self._application.keeping.inclusion(entry_id))
         return pb.InclusionProof(
             id=str(proof.entry_id),
@@ -62,20 +60,6 @@ class AuditService(AuditServiceServicer):
     def close(self) -> None:
         """Wait for what the thread is doing, then let it go."""
         self._thread.shutdown()
-
-
-def entry_id_from(name: str) -> UUID:
-    """The id of an explanation's name, or of another entry's.
-
-    Raises:
-        InvalidFieldError: it is neither.
-    """
-    try:
-        return UUID(name.removeprefix(NAME_PREFIX))
-    except ValueError as error:
-        raise InvalidFieldError(
-            "name", 'name is no entry\'s; give "explanations/{id}" or the id of another entry.'
-        ) from error
 
 
 def checkpoint_message(state: LogState) -> pb.Checkpoint:

@@ -49,6 +49,7 @@ _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 TABLE: Mapping[type[Exception], Answer] = {
     errors.InvalidFieldError: Answer(_INVALID, reasons.INVALID_FIELD),
+    errors.InvalidFieldsError: Answer(_INVALID, reasons.INVALID_FIELD),
     errors.NoKnownItemsError: Answer(_INVALID, reasons.NO_KNOWN_ITEMS),
     errors.UnknownItemsError: Answer(_INVALID, reasons.UNKNOWN_ITEMS),
     errors.ItemNotInCatalogueError: Answer(_INVALID, reasons.ITEM_NOT_IN_CATALOGUE),
@@ -57,6 +58,9 @@ TABLE: Mapping[type[Exception], Answer] = {
     errors.RequestIdReusedError: Answer(_INVALID, reasons.REQUEST_ID_REUSED),
     errors.ExplanationNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, reasons.EXPLANATION_NOT_FOUND),
     errors.MalformedMessageError: Answer(_INVALID, reasons.MALFORMED_MESSAGE, "request"),
+    errors.ModelNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, reasons.MODEL_NOT_FOUND),
+    errors.ModelDamagedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, reasons.MODEL_DAMAGED),
+    errors.ActivationUnderWayError: Answer(grpc.StatusCode.ABORTED, reasons.ACTIVATION_UNDER_WAY, retry_after=1.0),
     errors.OverloadedError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, reasons.OVERLOADED),
     errors.OutOfTimeError: Answer(grpc.StatusCode.DEADLINE_EXCEEDED, reasons.OUT_OF_TIME),
     errors.ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, reasons.SHUTTING_DOWN, retry_after=0.0),
@@ -101,8 +105,14 @@ def status_of(error: Exception) -> status_pb2.Status:
     text = answer.text or str(error)
     details: list[Message] = [_info(answer.reason)]
     if answer.code is _INVALID:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=_field(error, answer), description=text)
-        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+        violation = error_details_pb2.BadRequest.FieldViolation
+        problems = (
+            error.problems
+            if isinstance(error, errors.InvalidFieldsError)
+            else (errors.FieldProblem(_field(error, answer), text),)
+        )
+        told = [violation(field=problem.field, description=problem.text) for problem in problems]
+        details.append(error_details_pb2.BadRequest(field_violations=told))
     if answer.code is grpc.StatusCode.FAILED_PRECONDITION:
         unmet = error_details_pb2.PreconditionFailure.Violation(
             type=reasons.ErrorReason.Name(answer.reason), description=text

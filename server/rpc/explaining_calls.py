@@ -15,7 +15,7 @@ from google.protobuf.json_format import MessageToJson
 from becausal.v1 import explanation_service_pb2 as pb
 from server.access import current_caller
 from server.application import Patience
-from server.errors import InvalidFieldError, OutOfTimeError, ShuttingDownError
+from server.errors import InvalidFieldError, InvalidFieldsError, OutOfTimeError, ShuttingDownError
 from server.requests import request_key
 from server.rpc.answering import log_failure
 from server.rpc.errors import problem_of
@@ -23,6 +23,7 @@ from server.rpc.handlers import write
 from server.rpc.keeping_calls import KeepingCalls, run
 from server.rpc.messages import explanation_message, settings_from
 from server.rpc.streams import until
+from server.rpc.validating import check
 from storage import DuplicateRecordError
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ Result = TypeVar("Result")
 DEFAULT_EXPLAINED = 5
 PATIENCE_SHARE = 0.9
 """Share of the caller's deadline that computing may use; the rest is for storing and the way back."""
-
-LONGEST_ID = 256
-"""Characters of the client's name for a request of a stream."""
 
 
 class ExplainingCalls(KeepingCalls):
@@ -87,8 +85,8 @@ class ExplainingCalls(KeepingCalls):
     async def BatchExplain(self, request: pb.BatchExplainRequest, context: Context) -> pb.BatchExplainResponse:  # noqa: N802
         """Explain each request; what fails is told in its place."""
         given, most = request.requests, self._limits.batch
-        if not 1 <= len(given) <= most:
-            raise InvalidFieldError("requests", f"requests are {len(given)}; give from 1 to {most} in one call.")
+        if len(given) > most:
+            raise InvalidFieldError("requests", f"requests are {len(given)}; give at most {most} in one call.")
         end = time.monotonic() + self._seconds(context)
         async with TaskGroup() as group:
             tasks = [group.create_task(self._result(one, lambda: end - time.monotonic())) for one in given]
@@ -125,14 +123,16 @@ class ExplainingCalls(KeepingCalls):
         self._leaving.set()
 
     async def _streamed(self, one: pb.StreamExplainRequest, context: Context) -> pb.ExplainResult:
-        if len(one.id) > LONGEST_ID:
-            error = InvalidFieldError("id", f"id has {len(one.id)} characters; give at most {LONGEST_ID}.")
+        try:
+            check(one)
+        except InvalidFieldsError as error:
             return pb.ExplainResult(problem=problem_of(error))
         return await self._result(one.request, lambda: min(self._limits.default_seconds, self._seconds(context)))
 
     async def _result(self, request: pb.ExplainRequest, seconds: Callable[[], float]) -> pb.ExplainResult:
         """What came of one of many requests, whose time begins when it has a place."""
         try:
+            check(request)
             return pb.ExplainResult(explanation=await self._explained(request, seconds, self._bulk))
         except Exception as error:  # noqa: BLE001 - it ends here as that of a call ends in answering
             log_failure("ExplanationService of many requests", error)

@@ -45,10 +45,16 @@ current_flow: ContextVar[Flow | None] = ContextVar("current_flow", default=None)
 
 
 class AroundInterceptor(grpc.aio.ServerInterceptor):
-    """Runs each call inside what it is given, outermost first."""
+    """Runs each call inside what it is given, outermost first.
 
-    def __init__(self, *arounds: Around) -> None:
+    Args:
+        arounds: what goes around each call.
+        check: raises for a request that is not to be answered; messages of a stream are for its call to check.
+    """
+
+    def __init__(self, *arounds: Around, check: Callable[[Any], None] = lambda _: None) -> None:
         self._arounds = arounds
+        self._check = check
 
     async def intercept_service(
         self,
@@ -74,7 +80,7 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
     def _called(self, behaviour: Any, method: str) -> Any:
         async def called(request: Any, context: Context) -> Any:
             async with self._around(method, context):
-                answer = await behaviour(_received(request), context)
+                answer = await behaviour(self._passed(request), context)
                 _sent(answer)
                 return answer
 
@@ -86,11 +92,17 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
 
         async def streamed(request: Any, context: Context) -> AsyncIterator[Any]:
             async with self._around(method, context):
-                async for message in behaviour(_received(request), context):
+                async for message in behaviour(self._passed(request), context):
                     _sent(message)
                     yield message
 
         return streamed
+
+    def _passed(self, request: Any) -> Any:
+        received = _received(request)
+        if not hasattr(request, "__aiter__"):
+            self._check(received)
+        return received
 
     @asynccontextmanager
     async def _around(self, method: str, context: Context) -> AsyncIterator[None]:

@@ -43,7 +43,7 @@ class ExplanationService(ExplainingCalls):
     async def WhatIf(self, request: pb.WhatIfRequest, context: Context) -> pb.WhatIfResponse:  # noqa: N802
         """Edit a history and say how the recommendations change."""
         k = request.k if request.HasField("k") else DEFAULT_RECOMMENDED
-        intervention = intervention_from(request.intervention, self._defaults.intervention, "intervention")
+        intervention = intervention_from(request.intervention, self._defaults.intervention)
         edit = Edit(request.history, request.remove, request.add, intervention)
         return what_if_message(
             await self._compute(self._seconds(context), lambda patience: self._application.what_if(edit, k, patience))

@@ -207,6 +207,7 @@ def test_a_whole_log_that_was_made_anew_is_found_by_an_older_checkpoint(
         ("salt", "00" * 32, Fault.EDITED_DOCUMENT),
         ("id", str(RECORDS[5].id), Fault.EDITED_ENTRY),
     ],
+    ids=["untouched", "index", "salt", "id"],
 )
 def test_a_proof_of_one_record(
     exported: tuple[Lines, str, dict[str, Any]], tmp_path: Path, field: str | None, value: object, fault: Fault | None
@@ -231,7 +232,9 @@ def test_what_is_no_export_is_said(tmp_path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a+b+c", "PRIVATE+KEY+a+b+c", SIGNER.verifier.text[:-4], f"x{SIGNER.verifier.text}"]
+    "text",
+    ["", "a+b+c", "PRIVATE+KEY+a+b+c", SIGNER.verifier.text[:-4], f"x{SIGNER.verifier.text}"],
+    ids=["empty", "three parts", "no base64", "cut off", "another name"],
 )
 def test_what_is_no_key_is_said_without_repeating_it(text: str) -> None:
     for parse in (Verifier.parse, Signer.parse):

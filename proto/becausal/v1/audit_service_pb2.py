@@ -24,25 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62\x65\x63\x61usal/v1/audit_service.proto\x12\x0b\x62\x65\x63\x61usal.v1\"\x16\n\x14GetCheckpointRequest\"6\n\nCheckpoint\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04root\x18\x03 \x01(\x0c\"(\n\x18GetInclusionProofRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x8a\x01\n\x0eInclusionProof\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x12\n\ncommitment\x18\x03 \x01(\x0c\x12\r\n\x05index\x18\x04 \x01(\x03\x12\x0e\n\x06hashes\x18\x05 \x03(\x0c\x12+\n\ncheckpoint\x18\x06 \x01(\x0b\x32\x17.becausal.v1.Checkpoint\"R\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x03\x12\x15\n\x08new_size\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x0b\n\t_new_size\"F\n\x10\x43onsistencyProof\x12\x10\n\x08old_size\x18\x01 \x01(\x03\x12\x10\n\x08new_size\x18\x02 \x01(\x03\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\x32\x93\x02\n\x0c\x41uditService\x12K\n\rGetCheckpoint\x12!.becausal.v1.GetCheckpointRequest\x1a\x17.becausal.v1.Checkpoint\x12W\n\x11GetInclusionProof\x12%.becausal.v1.GetInclusionProofRequest\x1a\x1b.becausal.v1.InclusionProof\x12]\n\x13GetConsistencyProof\x12\'.becausal.v1.GetConsistencyProofRequest\x1a\x1d.becausal.v1.ConsistencyProofb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62\x65\x63\x61usal/v1/audit_service.proto\x12\x0b\x62\x65\x63\x61usal.v1\"\x16\n\x14GetCheckpointRequest\"6\n\nCheckpoint\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04root\x18\x03 \x01(\x0c\"\xe0\x01\n\x18GetInclusionProofRequest\x12\xc3\x01\n\x04name\x18\x01 \x01(\tB\xb4\x01\xbaH\xb0\x01\xba\x01\xac\x01\n\nentry_name\x12Hname is no entry\'s; give \"explanations/{id}\" or the id of another entry.\x1aTthis.matches(\'^(explanations/)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$\')\"\x8a\x01\n\x0eInclusionProof\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x12\n\ncommitment\x18\x03 \x01(\x0c\x12\r\n\x05index\x18\x04 \x01(\x03\x12\x0e\n\x06hashes\x18\x05 \x03(\x0c\x12+\n\ncheckpoint\x18\x06 \x01(\x0b\x32\x17.becausal.v1.Checkpoint\"d\n\x1aGetConsistencyProofRequest\x12\x19\n\x08old_size\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1e\n\x08new_size\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x42\x0b\n\t_new_size\"F\n\x10\x43onsistencyProof\x12\x10\n\x08old_size\x18\x01 \x01(\x03\x12\x10\n\x08new_size\x18\x02 \x01(\x03\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\x32\x93\x02\n\x0c\x41uditService\x12K\n\rGetCheckpoint\x12!.becausal.v1.GetCheckpointRequest\x1a\x17.becausal.v1.Checkpoint\x12W\n\x11GetInclusionProof\x12%.becausal.v1.GetInclusionProofRequest\x1a\x1b.becausal.v1.InclusionProof\x12]\n\x13GetConsistencyProof\x12\'.becausal.v1.GetConsistencyProofRequest\x1a\x1d.becausal.v1.ConsistencyProofb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'becausal.v1.audit_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['name']._serialized_options = b'\272H\260\001\272\001\254\001\n\nentry_name\022Hname is no entry\'s; give \"explanations/{id}\" or the id of another entry.\032Tthis.matches(\'^(explanations/)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$\')'
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['old_size']._loaded_options = None
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['old_size']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['new_size']._loaded_options = None
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['new_size']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_GETCHECKPOINTREQUEST']._serialized_start=48
   _globals['_GETCHECKPOINTREQUEST']._serialized_end=70
   _globals['_CHECKPOINT']._serialized_start=72
   _globals['_CHECKPOINT']._serialized_end=126
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=128
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=168
-  _globals['_INCLUSIONPROOF']._serialized_start=171
-  _globals['_INCLUSIONPROOF']._serialized_end=309
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=311
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=393
-  _globals['_CONSISTENCYPROOF']._serialized_start=395
-  _globals['_CONSISTENCYPROOF']._serialized_end=465
-  _globals['_AUDITSERVICE']._serialized_start=468
-  _globals['_AUDITSERVICE']._serialized_end=743
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=129
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=353
+  _globals['_INCLUSIONPROOF']._serialized_start=356
+  _globals['_INCLUSIONPROOF']._serialized_end=494
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=496
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=596
+  _globals['_CONSISTENCYPROOF']._serialized_start=598
+  _globals['_CONSISTENCYPROOF']._serialized_end=668
+  _globals['_AUDITSERVICE']._serialized_start=671
+  _globals['_AUDITSERVICE']._serialized_end=946
 # @@protoc_insertion_point(module_scope)

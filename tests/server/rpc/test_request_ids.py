@@ -84,7 +84,7 @@ async def _explain(stub: ExplanationServiceStub, request_id: str) -> str:
 
 
 async def test_an_id_is_a_uuid(stub: ExplanationServiceStub) -> None:
-    with pytest.raises(grpc.aio.AioRpcError, match="no UUID") as caught:
+    with pytest.raises(grpc.aio.AioRpcError, match="must be a valid UUID") as caught:
         await stub.Explain(asked("one"))
     assert failure_of(caught.value).violations[0].field == "request_id"
 
