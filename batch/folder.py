@@ -39,6 +39,9 @@ RUN = "run.json"
 REPORT = "report.json"
 WORK = "work"
 SUMMARY = "summary.json"
+_LOCK = ".lock"
+_BEGUN = {_LOCK, "run.new"}
+"""What a run that was killed at once may leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / ".lock").open("w")
+            lock = (self.path / _LOCK).open("w")
         except OSError as error:
             raise RunFolderError(f"{self.path} cannot be written ({error.strerror}); name another folder.") from error
         with lock:
@@ -110,7 +113,7 @@ class RunFolder:
                         f"{self.path} belongs to a run with other {name}; run the same command again, or name another "
                         "folder."
                     )
-        elif any(each.name != ".lock" for each in self.path.iterdir()):
+        elif any(each.name not in _BEGUN for each in self.path.iterdir()):
             raise RunFolderError(f"{self.path} holds something else than a run; name a new or an empty folder.")
         else:
             start = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -132,8 +135,11 @@ class RunFolder:
         return content
 
     def finish(self, report: Mapping[str, Any]) -> None:
-        """Write the final report, and remove what was only needed until then."""
+        """Write the final report."""
         self._write_json(self.path / REPORT, report)
+
+    def tidy(self) -> None:
+        """Remove what was only needed until the run was finished."""
         shutil.rmtree(self.work, ignore_errors=True)
         with suppress(OSError):  # it holds the results, unless these are in a database alone
             (self.path / self.kind).rmdir()

@@ -57,6 +57,7 @@ def run(
     """
     with folder.held({**asked, **preparing.asked()}) as identity:
         if folder.finished:
+            folder.tidy()
             return folder.report()
         counts = prepare(folder, preparing)
         report = Report(folder.kind, unchanged=counts.unchanged)
@@ -74,4 +75,5 @@ def run(
                     progress(Progress(report.users, counts.users))
         content = {"run": identity.id, "start": identity.start.isoformat(timespec="milliseconds"), **report.content()}
         folder.finish(content)
+        folder.tidy()
         return content

@@ -3,8 +3,9 @@
     .venv/bin/python -m benchmarks.batch --users 300 --memory 1000 10000
 
 `loop` explains in this process and stores nothing; `runs` are whole runs of `becausal batch` over the same users, into
-Parquet; histories are the newest 20 items of real users. Figures per core-second hold on a busy machine too, where wall-clock times do not: beside these stands how many
-cores the workers got. `memory` takes histories of two items, so that there can be many.
+Parquet; histories are the newest 20 items of real users. Figures per core-second hold on a busy machine too, where
+wall-clock times do not: beside these stands how many cores the workers got. `memory` takes histories of two items, so that
+there can be many.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from explainer import warm_up
 from recommender import Recommender, load_bundle, read_dataset
 from server.application import FOREVER, Application
 from server.config import Config
+from server.models import Models
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
@@ -103,7 +105,7 @@ def pairs(users: int, seed: int = 2026) -> Histories:
 def loop(histories: Histories) -> float:
     """Core-seconds for each user of `Application.explain` in this process."""
     config = Config()
-    application = Application(Recommender(load_bundle(BUNDLE)), config, None)
+    application = Application(Models(Recommender(load_bundle(BUNDLE)), config), config, None)
     asked = list(histories.items())
     for number, (user, history) in enumerate([*asked[:WARM_UP], *asked]):
         if number == WARM_UP:

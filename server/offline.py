@@ -13,6 +13,7 @@ from recommender import Recommender, load_bundle
 from server.application import FOREVER, Application
 from server.checking import check_token
 from server.config import Config
+from server.models import Models
 from storage import ExplanationRepository
 
 if TYPE_CHECKING:
@@ -57,9 +58,8 @@ class _Model:
 
     def __init__(self, bundle: Path, asking: Asking) -> None:
         self._config, self._settings, self._k = asking.config(), asking.explaining(), asking.k
-        self._application = Application(
-            Recommender(load_bundle(bundle), device=asking.device), self._config, repository=None
-        )
+        models = Models(Recommender(load_bundle(bundle), device=asking.device), self._config)
+        self._application = Application(models, self._config, repository=None)
 
     def ask(self, user_id: str, items: Sequence[str]) -> list[ExplanationRecord]:
         check_token("user_id", user_id, self._config.limits, required=True)

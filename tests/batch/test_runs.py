@@ -70,7 +70,7 @@ def test_a_finished_run_is_only_reported(
     assert run_here(tmp_path / "histories.parquet", tmp_path / "out") == first
 
 
-@pytest.mark.parametrize("step", ["answer", "put", "results", "keep", "kept", "publish", "published", "finish"])
+@pytest.mark.parametrize("step", ["answer", "put", "results", "keep", "kept", "publish", "published", "finish", "tidy"])
 def test_killed_at_any_step_and_run_again(
     step: str,
     write_lists: Callable[..., Path],
@@ -87,7 +87,7 @@ def test_killed_at_any_step_and_run_again(
     def killed(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls != {"answer": 7, "finish": 1}.get(step, 2):
+        if calls != {"answer": 7, "finish": 1, "tidy": 1}.get(step, 2):
             return whole(*args, **kwargs)
         if step in {"kept", "published"}:
             whole(*args, **kwargs)
@@ -103,6 +103,7 @@ def test_killed_at_any_step_and_run_again(
     found = rows(tmp_path / "out", "explanations")
     assert Counter(row["user_id"] for row in found) == dict.fromkeys(HISTORIES, 1)
     assert in_database(database_url) == {row["id"]: row["payload"] for row in found}
+    assert not (tmp_path / "out" / "work").exists()
 
 
 def in_database(url: str) -> dict[str, str]:
