@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import sys
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_PARTS = 10_000
 """Tasks that Ray Data is given at most; with more blocks than that, each takes several."""
+
+CONNECT_SECONDS = 10.0
 
 IN_FLIGHT = 2
 """Tasks that wait at each worker: one that it does, and one to go on with."""
@@ -71,6 +74,17 @@ def _reason(error: BaseException) -> str:
     return text[0].removesuffix(".") + "."
 
 
+def _check_there(address: str) -> None:
+    """Ray itself waits for many minutes for a cluster that is not there."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise RunStoppedError(f"The Ray address {address!r} is no HOST:PORT; give that of the cluster's head.")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise RunStoppedError(f"No Ray cluster answers at {address}; start one with `ray start --head`.") from error
+
+
 @contextmanager
 def _connected(cluster: Cluster) -> Iterator[Any]:
     # Before Ray is imported: it tells its makers of its use otherwise, and the core writes to the terminal by itself.
@@ -81,6 +95,8 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
     except ImportError as error:
         raise RunStoppedError("Offline runs need Ray; run `pip install becausal-server[batch]`.") from error
 
+    if cluster.address is not None:
+        _check_there(cluster.address)
     here: dict[str, Any] = {
         "address": "local",
         "num_cpus": cluster.workers,
@@ -88,7 +104,8 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         "include_dashboard": False,
     }
     there = {"address": cluster.address}
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # Of an error that stops the run, the terminal shows one sentence; the trace is in the logs of Ray.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
         ray.init(**(here if cluster.address is None else there), log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

@@ -1,6 +1,6 @@
 """What offline runs cost against a plain loop, how they grow with workers and users: prints one JSON object.
 
-    .venv/bin/python -m benchmarks.batch --users 300 --memory 1000 10000
+    .venv/bin/python -m benchmarks.batch --users 192 --memory 1000 12000
 
 `loop` explains in this process and stores nothing; `runs` are whole runs of `becausal batch` over the same users, into
 Parquet; histories are the newest 20 items of real users. Figures per core-second hold on a busy machine too, where
@@ -21,8 +21,9 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -32,6 +33,9 @@ from recommender import Recommender, load_bundle, read_dataset
 from server.application import FOREVER, Application
 from server.config import Config
 from server.models import Models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
@@ -114,13 +118,13 @@ def loop(histories: Histories) -> float:
     return (time.process_time() - began) / len(asked)
 
 
-def run(histories: Histories, workers: int) -> dict[str, Any]:
+def run(histories: Histories, workers: int, block: int = BLOCK) -> dict[str, Any]:
     """A whole run of the command."""
     with tempfile.TemporaryDirectory() as scratch:
         source, out = Path(scratch) / "histories.parquet", Path(scratch) / "out"
         parquet.write_table(pa.table({"user_id": list(histories), "history": list(histories.values())}), source)
         command = [BECAUSAL, "batch", "--bundle", BUNDLE, "--histories", source, "--out", out, "--json"]
-        command += ["--workers", str(workers), "--block", str(BLOCK)]
+        command += ["--workers", str(workers), "--block", str(block)]
         ended = Event()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:  # noqa: S603 - our own command
             watched = Watched(process.pid)
@@ -131,14 +135,16 @@ def run(histories: Histories, workers: int) -> dict[str, Any]:
             watching.join()
         report = json.loads(text)
         times = sorted(path.stat().st_mtime for path in (out / "users").iterdir())
-    return figures(report, watched, times, workers)
+    return figures(report, watched, times, workers=workers, block=block)
 
 
-def figures(report: dict[str, Any], watched: Watched, times: list[float], workers: int) -> dict[str, Any]:
+def figures(
+    report: dict[str, Any], watched: Watched, times: list[float], *, workers: int, block: int
+) -> dict[str, Any]:
     """Of one run; its pace is that between the first and the last block, without the start."""
     users, seconds = report["users"]["answered"], report["cost"]["coreSeconds"]
     wall = times[-1] - times[0]
-    paced = (len(times) - 1) * BLOCK
+    paced = (len(times) - 1) * block
     return {
         "users": users,
         "workers": workers,
@@ -147,46 +153,45 @@ def figures(report: dict[str, Any], watched: Watched, times: list[float], worker
         "cores_got": seconds * paced / users / wall,
         "core_hours_per_million": report["cost"]["coreHoursPerMillion"],
         "bytes_per_user": report["bytes"] / users,
-        "all_processes_core_seconds": sum(watched.seconds.values()),
+        "core_seconds_of_driver_and_ray": sum(watched.seconds.values()) - seconds,
         "driver_mb": watched.megabytes("becausal"),
         "worker_mb": watched.megabytes("ray::MapWorker"),
     }
 
 
 def measured(users: int, memory: list[int]) -> dict[str, Any]:
-    """All figures; the loop runs before, between and after the runs, since the machine's pace changes."""
+    """All figures; the loop runs before and after each run, since the machine's pace changes."""
     histories = drawn(users)
-    loops, runs = [loop(histories)], []
+    loops, runs = [1000 * loop(histories)], []
     for workers in (1, 2, 1, 2):
         runs.append(run(histories, workers))
-        loops.append(loop(histories))
-    alone = [one for one in runs if one["workers"] == 1]
-    pair = [one for one in runs if one["workers"] == 2]  # noqa: PLR2004 - two workers
-    each = mean([one["ms_per_user"] for one in alone])
-    small = run(drawn(4 * BLOCK), 1)
-    more = mean([one["all_processes_core_seconds"] for one in alone]) - small["all_processes_core_seconds"]
+        loops.append(1000 * loop(histories))
     return {
-        "loop_ms_per_user": [1000 * one for one in loops],
+        "loop_ms_per_user": loops,
         "runs": runs,
-        "users_per_core_second_against_loop": 1000 * mean(loops) / each,
-        "the_same_with_driver_and_ray": mean(loops) * (users - 4 * BLOCK) / more,
-        "users_per_core_second_of_two_workers_against_one": each / mean([one["ms_per_user"] for one in pair]),
-        "users_per_second_of_two_workers_against_one": mean([one["users_per_second"] for one in pair])
-        / mean([one["users_per_second"] for one in alone]),
-        "memory": [run(pairs(count), 2) for count in memory],
+        "users_per_core_second_against_loop": median(
+            (before + after) / 2 / one["ms_per_user"]
+            for before, after, one in zip(loops, loops[1:], runs, strict=False)
+        ),
+        "two_workers_against_one": {
+            "users_per_core_second": _ratio(runs, lambda one: 1 / one["ms_per_user"]),
+            "users_per_second": _ratio(runs, lambda one: one["users_per_second"]),
+            "cores_got": _ratio(runs, lambda one: one["cores_got"]),
+        },
+        "memory": [run(pairs(count), 2, block=64) for count in memory],
     }
 
 
-def mean(values: list[float]) -> float:
-    """Their mean."""
-    return sum(values) / len(values)
+def _ratio(runs: list[dict[str, Any]], figure: Callable[[dict[str, Any]], float]) -> float:
+    """The figure of two workers, over that of one in the run before."""
+    return median(figure(two) / figure(one) for one, two in zip(runs[::2], runs[1::2], strict=True))
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--users", type=int, default=300)
-    parser.add_argument("--memory", type=int, nargs="*", default=[1000, 10_000])
+    parser.add_argument("--users", type=int, default=192)
+    parser.add_argument("--memory", type=int, nargs="*", default=[1000, 12_000])
     given = parser.parse_args()
     warm_up()
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}

@@ -102,11 +102,10 @@ class OpenExplaining:
             replace(record, id=self._id(user_id, ordinal))
             for ordinal, record in enumerate(self._model.ask(user_id, items))
         ]
-        rows = ExplanationRepository.prepare(records).explanations
         return Answer(
             rows=tuple(
-                _result(ordinal, record, str(row["payload"]))
-                for ordinal, (record, row) in enumerate(zip(records, rows, strict=True))
+                _result(ordinal, record, ExplanationRepository.document(record))
+                for ordinal, record in enumerate(records)
             ),
             outcomes=tuple(record.explanation.status.value for record in records),
             sizes=tuple(len(record.explanation.causes) for record in records if record.explanation.causes),

@@ -61,6 +61,18 @@ class ExplanationRepository:
         return _batch([(record, encode(record)) for record in records], request)
 
     @staticmethod
+    def document(record: ExplanationRecord) -> str:
+        """The JSON document that a record is stored as, for `prepare_documents`; all that can be wrong is found here.
+
+        Raises:
+            InvalidRecordError: the record cannot be stored as it is.
+        """
+        document = encode(record)
+        _row(record, document)
+        list(_cause_rows(record))
+        return document
+
+    @staticmethod
     def prepare_documents(documents: Sequence[str]) -> Batch:
         """As `prepare`, for records that are written as their JSON documents already; these stay as they are.
 

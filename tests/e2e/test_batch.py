@@ -71,6 +71,8 @@ def test_everybody_is_explained_once_into_files_and_database(
         (("--out", "{tmp}"), "holds something else than a run"),
         (("--out", "{tmp}/out", "--item-field", "film"), "no column film"),
         (("--out", "{tmp}/out", "--k", "21"), "k is 21"),
+        (("--out", "{tmp}/out", "--ray-address", "127.0.0.1:1"), "No Ray cluster answers"),
+        (("--out", "{tmp}/out", "--ray-address", "head"), "is no HOST:PORT"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(

@@ -61,7 +61,7 @@ def test_what_was_erased_stays_erased(database: storage.Database, explanations: 
 
 def test_documents_are_stored_as_they_are(explanations: storage.ExplanationRepository) -> None:
     made = record(cause_items=["a"])
-    document = encode(made).replace('{"format":1,', '{ "format" : 1, ')
+    document = explanations.document(made).replace('{"format":1,', '{ "format" : 1, ')
 
     explanations.load(explanations.prepare_documents([document]))
 
@@ -127,6 +127,12 @@ def test_postgresql_copies_one_time_for_each_table(postgres_copy: str, monkeypat
         explanations.load(explanations.prepare([record(cause_items=["a"]) for _ in range(3)]))
 
     assert copied == ['"explanations"', '"explanation_causes"', '"log_entries"']
+
+
+def test_what_cannot_be_stored_has_no_document(explanations: storage.ExplanationRepository) -> None:
+    for made in (record(user_id="a\0"), record(cause_items=["x" * 600])):
+        with pytest.raises(storage.InvalidRecordError):
+            explanations.document(made)
 
 
 @pytest.mark.parametrize("digest", [bytes(32), b"\xff" * 32, bytes(range(32))])
