@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import storage
+from batch.files import read_rows
 from batch.folder import RunIdentity
 from becausal.v1 import explanation_service_pb2 as pb
 from becausal.v1.explanation_pb2 import ExplainOptions
@@ -20,10 +22,12 @@ from server.config import Config
 from server.errors import InvalidFieldError, NoKnownItemsError
 from server.offline import SAME, Asking, Comparing, Explaining, change_of
 from serving import serving
+from small_models import TOKENS, bundle
 from storage.records import decode
 from storage_examples import record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 HISTORIES = {
@@ -126,3 +130,26 @@ def test_the_first_difference_names_the_change() -> None:
 
     assert {change_of(old, new) for new in others.values()} == set(others)
     assert all(change_of(old, new) == change for change, new in others.items())
+
+
+def test_two_models_are_compared_over_all_histories(
+    run_here: Callable[..., dict[str, Any]], write_lists: Callable[..., Path], tmp_path: Path
+) -> None:
+    old, new = (bundle(tmp_path, seed).path for seed in (1, 2))
+    histories = {f"u{number}": TOKENS[1 + number : 4 + number] for number in range(8)}
+    asking = Asking(settings=SETTINGS)
+
+    report = run_here(write_lists(histories), tmp_path / "out", Comparing(old=old, new=new, asking=asking))
+
+    rows = [row for path in (tmp_path / "out" / "differences").iterdir() for row in read_rows(path)]
+    counted = Counter(row["change"] for row in rows)
+    assert report["users"]["answered"] == 8
+    assert counted
+    assert report["outcomes"] == {**counted, **({SAME: 8 - len(rows)} if len(rows) < 8 else {})}
+    for row in rows:
+        for side, path in (("old", old), ("new", new)):
+            (answer,) = (
+                Explaining(bundle=path, asking=asking).open(RUN).answer(row["user_id"], histories[row["user_id"]]).rows
+            )
+            assert row[f"{side}_target_item"] == answer["target_item"]
+            assert row[f"{side}_reason"] == answer["reason"]
