@@ -22,6 +22,7 @@ from server.errors import (
     OutOfTimeError,
 )
 from server.keeping import Keeping
+from server.pages import parse_filter
 from server.reading import given_before, list_records, read_record
 from server.what_if import what_if
 from storage import ExplanationRecord
@@ -228,6 +229,10 @@ class Application:
     def list(self, page_size: int, page_token: str, filter_text: str) -> Page:
         """A page of stored explanations (server/reading.py)."""
         return list_records(self._stored(), page_size, page_token, filter_text)
+
+    def count(self, filter_text: str, at_most: int) -> int:
+        """How many stored explanations match, counted no further than `at_most`."""
+        return self._stored().count(parse_filter(filter_text), at_most)
 
     def _stored(self) -> ExplanationRepository:
         if self._repository is None:
