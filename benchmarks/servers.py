@@ -23,6 +23,7 @@ from explainer import warm_up
 from recommender import Recommender, load_bundle
 from server.application import Application, Patience
 from server.config import Config
+from server.models import Models
 from server.records import Records
 from server.rpc.messages import explanation_message
 
@@ -88,7 +89,8 @@ def local(bundle: Path, database: Path) -> Iterator[Local]:
     warm_up()
     with storage.Database(config.database_url) as opened, Records(opened, config.audit) as records:
         records.start()
-        yield Local(Application(Recommender(load_bundle(bundle)), config, records.explanations, records), config)
+        models = Models(Recommender(load_bundle(bundle)), config)
+        yield Local(Application(models, config, records.explanations, records), config)
 
 
 def timed_local(explain: Local, histories: list[History], callers: int) -> float:

@@ -33,6 +33,7 @@ from explainer.explanation import Effect, Explanation, GraphEdge, HeadGraph, Sta
 from recommender import Recommender, load_bundle, read_dataset  # noqa: E402
 from server.application import Application, Patience  # noqa: E402
 from server.config import Config  # noqa: E402
+from server.models import Models  # noqa: E402
 from server.records import Records  # noqa: E402
 from storage.records import encode  # noqa: E402
 from storage_examples import plain, record  # noqa: E402
@@ -174,7 +175,7 @@ def share_of_explain(url: str) -> dict[str, float]:
     gc.freeze()
     with storage.Database(url) as database, Records(database, config.audit) as records:
         records.start()
-        application = Application(recommender, config, records.explanations, records)
+        application = Application(Models(recommender, config), config, records.explanations, records)
         for history in histories[:5] + histories:
             started = time.perf_counter()
             made = application.explain(history, None, settings, "u", Patience())

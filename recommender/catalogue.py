@@ -106,9 +106,10 @@ class Catalogue:
         """
         return self._fields[name][self.number(token)]
 
-    def tokens(self) -> list[str]:
-        """All item tokens, in catalogue order."""
-        return [self._tokens[number] for number in range(1, len(self) + 1)]
+    def tokens(self, most: int | None = None) -> list[str]:
+        """All item tokens, or the first few, in catalogue order."""
+        count = len(self) if most is None else min(most, len(self))
+        return [self._tokens[number] for number in range(1, count + 1)]
 
     def number(self, token: str) -> int:
         """The model's number of the item, from 1.

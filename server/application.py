@@ -8,13 +8,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from explainer.budget import Budget
 from explainer.explain import explain
 from explainer.explanation import RankedItem, Status
-from explainer.language import Languages
-from explainer.reason import Wording
 from server.checking import check_history, check_k, check_settings, check_token, shown, split
 from server.errors import (
     InvalidFieldError,
@@ -33,9 +31,9 @@ if TYPE_CHECKING:
 
     from explainer.model import History
     from explainer.settings import Settings
-    from recommender import Recommender
     from server.batching import Scheduler
     from server.config import Config
+    from server.models import Models, Served
     from server.pages import Page
     from server.records import Records
     from server.what_if import Edit, WhatIf
@@ -71,33 +69,28 @@ FOREVER = Patience()
 
 
 class Application:
-    """Recommends, explains, stores and reads.
+    """Recommends, explains, stores and reads. What is computed for one call is computed on one model.
 
     Args:
-        recommender: The active model.
+        models: The active model, whichever it is when a call begins.
         config: Limits and defaults.
         repository: Where explanations are kept; None for use without a database.
         records: All else that is kept: group commit, histories, the audit log; None for use without them.
-        scheduler: Whose threads the methods that compute are called on; None where they are called one at a time.
     """
 
     def __init__(
         self,
-        recommender: Recommender,
+        models: Models,
         config: Config,
         repository: ExplanationRepository | None,
         records: Records | None = None,
-        scheduler: Scheduler[Any, Any] | None = None,
     ) -> None:
-        self._recommender = recommender
-        self._scheduler = scheduler
-        self._catalogue = recommender.bundle.catalogue
+        self._models = models
         self._config = config
         self._limits = config.limits
         self._repository = repository
         self._records = records
-        self._keeping = None if records is None else Keeping(records, config, recommender)
-        self._wording = Wording(self._catalogue.title, Languages(config.languages))
+        self._keeping = None if records is None else Keeping(records, config, models.bundles)
 
     def recommend(self, items: Sequence[str], k: int, patience: Patience = FOREVER) -> Recommendation:
         """Rank the catalogue for a history.
@@ -106,12 +99,13 @@ class Application:
             RequestError: the history or k cannot be used.
         """
         check_k(k, self._limits.recommended)
-        history, unknown = self._history(items)
-        ranked = tuple(
-            RankedItem(scored.item, self._catalogue.title(scored.item), rank, scored.score)
-            for rank, scored in enumerate(self._model(patience).top(history, k), start=1)
-        )
-        return Recommendation(ranked, self._recommender.version, unknown, len(history.older))
+        with self._models.lease() as served:
+            history, unknown = self._history(served, items)
+            ranked = tuple(
+                RankedItem(scored.item, served.catalogue.title(scored.item), rank, scored.score)
+                for rank, scored in enumerate(served.model(patience.cancelled).top(history, k), start=1)
+            )
+            return Recommendation(ranked, served.version, unknown, len(history.older))
 
     def explain(
         self, items: Sequence[str], item: str | None, settings: Settings, user_id: str, patience: Patience
@@ -125,13 +119,14 @@ class Application:
         """
         check_settings(settings, self._limits)
         check_token("user_id", user_id, self._limits)
-        history, unknown = self._history(items)
-        if item is not None and not self._catalogue.knows(item):
-            raise ItemNotInCatalogueError(
-                "item",
-                f"Item {shown(item)} is not in the model's catalogue; name an item token of the data set it was trained on.",
-            )
-        record = self._record(history, unknown, item, settings=settings, user_id=user_id, patience=patience)
+        with self._models.lease() as served:
+            history, unknown = self._history(served, items)
+            if item is not None and not served.catalogue.knows(item):
+                raise ItemNotInCatalogueError(
+                    "item",
+                    f"Item {shown(item)} is not in the model's catalogue; name an item token of the data set it was trained on.",
+                )
+            record = _record(served, history, unknown, item, settings=settings, user_id=user_id, patience=patience)
         _check_time([record], patience)
         return record
 
@@ -153,13 +148,14 @@ class Application:
                 "options.top_k",
                 f"options.top_k is {settings.top_k}, less than k = {k}; leave it out or give {k} or more.",
             )
-        history, unknown = self._history(items)
-        ranked = self._model(patience).top(history, k)
-        settings = replace(settings, top_k=settings.top_k or len(ranked))
-        records = [
-            self._record(history, unknown, scored.item, settings=settings, user_id=user_id, patience=patience)
-            for scored in ranked
-        ]
+        with self._models.lease() as served:
+            history, unknown = self._history(served, items)
+            ranked = served.model(patience.cancelled).top(history, k)
+            settings = replace(settings, top_k=settings.top_k or len(ranked))
+            records = [
+                _record(served, history, unknown, scored.item, settings=settings, user_id=user_id, patience=patience)
+                for scored in ranked
+            ]
         _check_time(records, patience)
         return records
 
@@ -170,12 +166,13 @@ class Application:
             RequestError: the history, the edit or k cannot be used.
         """
         check_k(k, self._limits.recommended)
-        self._history(edit.items)
         for position, item in enumerate(edit.add):
             check_token(f"add[{position}]", item, self._limits)
         if len(edit.add) > self._limits.history:
             raise InvalidFieldError("add", f"add has {len(edit.add)} items; give at most {self._limits.history}.")
-        return what_if(self._model(patience), edit, k)
+        with self._models.lease() as served:
+            self._history(served, edit.items)
+            return what_if(served.model(patience.cancelled), edit, k)
 
     def store(self, records: Sequence[ExplanationRecord]) -> None:
         """Keep all of them, or none; on return they are durable."""
@@ -196,15 +193,17 @@ class Application:
         return given_before(self._stored(), request)
 
     @property
-    def scheduler(self) -> Scheduler[Any, Any]:
+    def scheduler(self) -> Scheduler:
         """Where the methods that compute are to be called.
 
         Raises:
-            RuntimeError: the application was made without one, for calls one at a time.
+            RuntimeError: the models were made without one, for calls one at a time.
         """
-        if self._scheduler is None:
-            raise RuntimeError("This application was made without a scheduler.")
-        return self._scheduler
+        return self._models.scheduler
+
+    def close(self) -> None:
+        """Let what is computed finish, then put the models away."""
+        self._models.close()
 
     @property
     def keeps(self) -> bool:
@@ -239,40 +238,34 @@ class Application:
             raise InvalidFieldError("database", "No database is set; give one with --database.")
         return self._repository
 
-    def _record(
-        self,
-        history: History,
-        unknown: tuple[str, ...],
-        item: str | None,
-        *,
-        settings: Settings,
-        user_id: str,
-        patience: Patience,
-    ) -> ExplanationRecord:
-        explanation = explain(
-            self._model(patience),
-            history,
-            item,
-            settings=settings,
-            wording=self._wording,
-            budget=Budget(settings.max_rows, patience.deadline, patience.cancelled),
-        )
-        return ExplanationRecord.new(
-            user_id=user_id, explanation=explanation, older_history=history.older, unknown_items=unknown
-        )
-
-    def _model(self, patience: Patience) -> Recommender:
-        """The model, whose passes are shared with the calls beside this one."""
-        scheduler = self._scheduler
-        if scheduler is None:
-            return self._recommender
-        return self._recommender.through(lambda question: scheduler.ask(question, patience.cancelled))
-
-    def _history(self, items: Sequence[str]) -> tuple[History, tuple[str, ...]]:
+    def _history(self, served: Served, items: Sequence[str]) -> tuple[History, tuple[str, ...]]:
         """The part of the request that the model can use, and the tokens it does not know."""
         check_history(items, self._limits)
-        known, unknown = split(items, self._catalogue.knows, refuse_unknown=self._config.refuse_unknown_items)
-        return self._recommender.window(known), unknown
+        known, unknown = split(items, served.catalogue.knows, refuse_unknown=self._config.refuse_unknown_items)
+        return served.recommender.window(known), unknown
+
+
+def _record(
+    served: Served,
+    history: History,
+    unknown: tuple[str, ...],
+    item: str | None,
+    *,
+    settings: Settings,
+    user_id: str,
+    patience: Patience,
+) -> ExplanationRecord:
+    explanation = explain(
+        served.model(patience.cancelled),
+        history,
+        item,
+        settings=settings,
+        wording=served.wording,
+        budget=Budget(settings.max_rows, patience.deadline, patience.cancelled),
+    )
+    return ExplanationRecord.new(
+        user_id=user_id, explanation=explanation, older_history=history.older, unknown_items=unknown
+    )
 
 
 def _check_time(records: Sequence[ExplanationRecord], patience: Patience) -> None:

@@ -170,44 +170,47 @@ class Batcher(Generic[Question, Answer]):
                 future.set_result(answer)
 
 
-class Scheduler(Generic[Question, Answer]):
-    """Threads for the calls that compute, and one for the model that they share.
+class Scheduler:
+    """Threads for the calls that compute, whichever models they share.
 
-    No more threads work at once than there are cores: besides the model's thread, those that have a turn, and a call that
-    waits for the model gives its turn away. Graphs are learnt in a turn, outside Python's lock.
+    No more threads work at once than there are cores: besides a model's thread, those that have a turn, and a call that
+    waits for its model gives its turn away. Graphs are learnt in a turn, outside Python's lock.
 
     Args:
-        answer: as for `Batcher`.
-        rows: as for `Batcher`.
         settings: how many of what.
     """
 
-    def __init__(
-        self,
-        answer: Callable[[Sequence[Question]], Sequence[Answer]],
-        rows: Callable[[Question], int],
-        settings: Batching,
-    ) -> None:
-        self.batcher = Batcher(answer, rows, max_rows=settings.rows, delay=settings.delay_seconds)
+    def __init__(self, settings: Batching) -> None:
+        self._settings = settings
         self._turns = Semaphore(max((settings.cores or os.cpu_count() or 1) - 1, 1))
         self._threads = ThreadPoolExecutor(settings.calls, thread_name_prefix="explain")
+
+    def batcher(
+        self, answer: Callable[[Sequence[Question]], Sequence[Answer]], rows: Callable[[Question], int]
+    ) -> Batcher[Question, Answer]:
+        """A batcher for one model, as the settings have it; whoever asks for it closes it."""
+        return Batcher(answer, rows, max_rows=self._settings.rows, delay=self._settings.delay_seconds)
 
     def submit(self, work: Callable[[], Result]) -> Future[Result]:
         """Have work done by one of the threads."""
         return self._threads.submit(copy_context().run, self._in_turn, work)
 
-    def ask(self, question: Question, cancelled: Callable[[], bool] = lambda: False) -> Answer:
+    def ask(
+        self,
+        batcher: Batcher[Question, Answer],
+        question: Question,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Answer:
         """As `Batcher.ask`, from work that was submitted here."""
         self._turns.release()
         try:
-            return self.batcher.ask(question, cancelled)
+            return batcher.ask(question, cancelled)
         finally:
             self._turns.acquire()
 
     def close(self) -> None:
         """Let what was submitted finish, then end the threads."""
         self._threads.shutdown()
-        self.batcher.close()
 
     def _in_turn(self, work: Callable[[], Result]) -> Result:
         with self._turns:

@@ -159,7 +159,11 @@ class Config(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    bundle: Path = Field(default=Path("bundle"), description="Folder of the model bundle, made by `becausal import`.")
+    bundle: Path = Field(
+        default=Path("bundle"),
+        description="Folder of the model bundle, made by `becausal import`; once a model was activated "
+        "(`becausal models activate`), the database says which is served.",
+    )
     database_url: str = Field(
         default="sqlite:///becausal.db",
         description="Where explanations are stored: a SQLAlchemy URL, SQLite or PostgreSQL.",
@@ -172,7 +176,11 @@ class Config(BaseSettings):
     languages: Path | None = Field(default=None, description="Folder with language files of your own, CODE.toml.")
     bundles: Path | None = Field(
         default=None,
-        description="Folder where served bundles are kept by their digest, for replays; unset: `bundles` beside `bundle`.",
+        description="Folder where bundles are kept by their digest, for activation and replays; unset: `bundles` beside "
+        "`bundle`.",
+    )
+    follow_seconds: float = Field(
+        default=5.0, gt=0, description="How often an instance looks which model was activated elsewhere, in seconds."
     )
     workers: int = Field(
         default=1,

@@ -9,7 +9,8 @@
     ├── InvalidPageTokenError     the token is not one of this list
     ├── InvalidFilterError        the filter cannot be read
     ├── RequestIdReusedError      the id stands for another request
-    └── ExplanationNotFoundError  nothing is stored under that name
+    ├── ExplanationNotFoundError  nothing is stored under that name
+    └── ModelNotFoundError        no model of that name is at hand
 
     MalformedMessageError         the bytes are no message of the call
     OverloadedError               too many calls wait; ``retry_after`` says when to come back
@@ -17,6 +18,8 @@
     ShuttingDownError             another instance has to answer; nothing was done
     UnauthenticatedError          nobody knows who calls
     PermissionDeniedError         the caller lacks the role
+    ModelDamagedError             the model cannot be used; nothing changed
+    ActivationUnderWayError       one model at a time; nothing was done
 
 Each text is one sentence that says what to do; it is safe to show to a caller.
 """
@@ -91,6 +94,10 @@ class MalformedMessageError(Exception):
     """What was sent is no message of the call."""
 
 
+class ModelNotFoundError(RequestError):
+    """There is no model of that name at hand."""
+
+
 class OverloadedError(Exception):
     """Too many calls wait already; nothing was done."""
 
@@ -114,3 +121,11 @@ class UnauthenticatedError(Exception):
 
 class PermissionDeniedError(Exception):
     """The caller is known and lacks the role that the call needs."""
+
+
+class ModelDamagedError(Exception):
+    """The model to activate is not whole, or does not answer; the one before goes on."""
+
+
+class ActivationUnderWayError(Exception):
+    """Another model is being activated, or the one before is not put away yet."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from explainer.language import Languages
-from server.bundles import Bundles
 from server.checking import check_token
 from server.errors import InvalidFieldError
 from server.replaying import Replayer
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from uuid import UUID
 
-    from recommender import Recommender
+    from server.bundles import Bundles
     from server.config import Config
     from server.records import Read, Records
     from server.replay import Replay
@@ -31,13 +30,12 @@ class Keeping:
     Args:
         records: what is kept.
         config: limits and folders.
-        active: the model that is served.
+        bundles: the models that records were made with.
     """
 
-    def __init__(self, records: Records, config: Config, active: Recommender) -> None:
+    def __init__(self, records: Records, config: Config, bundles: Bundles) -> None:
         self._records = records
         self._limits = config.limits
-        bundles = Bundles.of(config, active)
         self._replayer = Replayer(records.explanations, records.trail, bundles, Languages(config.languages))
 
     @property

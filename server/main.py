@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import storage
 from explainer import warm_up
-from recommender import Recommender, load_bundle
+from server.activation import Activations, starting_model
 from server.application import Application
 from server.batching import Scheduler
 from server.bundles import Bundles
+from server.models import Models
 from server.outside import Outside
 from server.records import Records
 from server.rpc.audit_service import AuditService
+from server.rpc.model_service import ModelService
 from server.rpc.server import RpcServer
 from server.rpc.service import ExplanationService
 
@@ -33,19 +34,21 @@ async def serve(config: Config, ready: Callable[[int], None]) -> bool:
         Whether all calls under way were finished.
     """
     storage.check(config.database_url)
-    recommender = Recommender(load_bundle(config.bundle))
-    warm_up()
-    # What is loaded now stays: the collector need not walk through it, which takes 0.1 s, in the middle of a call.
-    gc.collect()
-    gc.freeze()
-    Bundles.of(config).keep_if_possible(config.bundle, recommender.version)
     with storage.Database(config.database_url) as database, Records(database, config.audit) as records:
+        decisions = storage.ActivationRepository(database)
+        models = started_models(config, decisions)
         records.start()
-        scheduler = Scheduler(recommender.predictions, attrgetter("rows"), config.batching)
-        application = Application(recommender, config, records.explanations, records, scheduler)
+        application = Application(models, config, records.explanations, records)
+        activations = Activations(models, decisions, config)
         outside = Outside(config)
-        outside.watch(records, lambda: scheduler.batcher, lambda: recommender.version)
-        server = RpcServer(ExplanationService(application, config), config, AuditService(application), outside)
+        outside.watch(records, models)
+        server = RpcServer(
+            ExplanationService(application, config),
+            config,
+            AuditService(application),
+            ModelService(activations),
+            outside,
+        )
         stop, hurry = asyncio.Event(), asyncio.Event()
 
         def signalled() -> None:
@@ -60,3 +63,15 @@ async def serve(config: Config, ready: Callable[[int], None]) -> bool:
         finally:
             finished = await server.stop(hurry)
     return finished
+
+
+def started_models(config: Config, decisions: storage.ActivationRepository) -> Models:
+    """The model to start with, at work."""
+    recommender = starting_model(config, Bundles.of(config), decisions)
+    warm_up()
+    # What is loaded now stays: the collector need not walk through it, which takes 0.1 s, in the middle of a call.
+    gc.collect()
+    gc.freeze()
+    models = Models(recommender, config, Scheduler(config.batching))
+    models.bundles.keep_if_possible(recommender.bundle.path, recommender.version)
+    return models

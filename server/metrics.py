@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from explainer.explanation import Explanation
     from server.admission import Gate
-    from server.batching import Batcher, Pass
+    from server.batching import Pass
+    from server.models import Models
     from server.readiness import Check
     from server.records import Records
     from storage import ExplanationRecord
@@ -84,9 +85,9 @@ class Metrics:
         self._pass_questions.observe(one.questions)
         self._pass_seconds.observe(one.seconds)
 
-    def watch(self, batcher: Callable[[], Batcher[Any, Any]], records: Records, version: Callable[[], str]) -> None:
+    def watch(self, models: Models, records: Records) -> None:
         """Read these whenever the metrics are."""
-        self.registry.register(_Read(lambda: _state(batcher(), records, version())))
+        self.registry.register(_Read(lambda: _state(models, records)))
 
     def watch_gates(self, gates: Mapping[str, Gate]) -> None:
         """Read how many calls of each method, by its full name, are answered and wait."""
@@ -114,11 +115,14 @@ def stages(explanation: Explanation) -> tuple[tuple[str, float], ...]:
     return ("recommend", cost.recommend_ms), ("graph", cost.graph_ms), ("search", cost.search_ms)
 
 
-def _state(batcher: Batcher[Any, Any], records: Records, version: str) -> Iterator[Metric]:
-    waiting = batcher.waiting
+def _state(models: Models, records: Records) -> Iterator[Metric]:
+    waiting = models.batcher.waiting
     model = GaugeMetricFamily("becausal_model_info", "The model that is served.", labels=["version"])
-    model.add_metric([version], 1)
+    model.add_metric([models.version], 1)
     yield model
+    yield GaugeMetricFamily(
+        "becausal_model_behind", "Whether another model was activated that cannot be loaded here.", models.behind
+    )
     yield GaugeMetricFamily("becausal_model_queue_questions", "Questions that wait for the model.", waiting.questions)
     yield GaugeMetricFamily("becausal_model_queue_rows", "Histories that wait for the model.", waiting.rows)
     yield GaugeMetricFamily(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from becausal.channel import AUDIT_SERVICE, EXPLANATION_SERVICE
+from becausal.channel import AUDIT_SERVICE, EXPLANATION_SERVICE, MODEL_SERVICE
 from server.admin import AdminListener, Page, metrics_page
 from server.calls import current_call
 from server.metrics import Metrics
@@ -17,8 +17,8 @@ from server.tracing import Tracing, tracing
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from server.batching import Batcher
     from server.config import Config
+    from server.models import Models
     from server.records import Records
     from storage import ExplanationRecord
 
@@ -49,12 +49,12 @@ class Outside:
         self._beat = time.monotonic()
         self._leaving = False
 
-    def watch(self, records: Records, batcher: Callable[[], Batcher[Any, Any]], version: Callable[[], str]) -> None:
-        """Count what these do and look after their health. `batcher` and `version` are asked anew each time."""
-        self.readiness = readiness = Readiness(self._config, records, batcher)
-        self.metrics.watch(batcher, records, version)
+    def watch(self, records: Records, models: Models) -> None:
+        """Count what these do and look after their health."""
+        self.readiness = readiness = Readiness(self._config, records, lambda: models.batcher)
+        self.metrics.watch(models, records)
         self.metrics.watch_checks(lambda: readiness.checks, lambda: readiness.backlog)
-        batcher().passed = self.metrics.passed
+        models.passed = self.metrics.passed
         records.stored = self._explained
 
     def serves(self, service: str) -> bool:
@@ -120,7 +120,8 @@ class Outside:
         return Page.told({"live": not causes, "causes": causes}, well=not causes)
 
     def _ready(self, _: str) -> Page:
-        services = {name: self.serves(name) and not self._leaving for name in (EXPLANATION_SERVICE, AUDIT_SERVICE)}
+        names = (EXPLANATION_SERVICE, AUDIT_SERVICE, MODEL_SERVICE)
+        services = {name: self.serves(name) and not self._leaving for name in names}
         checks = () if self.readiness is None else self.readiness.checks
         told = {
             "ready": services[EXPLANATION_SERVICE],

@@ -9,7 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import storage
-from becausal.channel import AUDIT_SERVICE
+from becausal.channel import AUDIT_SERVICE, EXPLANATION_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,8 +92,8 @@ class Readiness:
         if not service:
             return check.fatal
         if check.name in {"database", "schema"}:
-            # Best effort promises to answer without the database; proofs are read from it.
-            return self._durable or service == AUDIT_SERVICE
+            # Best effort promises to answer without the database; proofs are read from it, and decisions on models.
+            return self._durable or service != EXPLANATION_SERVICE
         return check.name == "audit" or service != AUDIT_SERVICE
 
     def _model(self) -> Check:

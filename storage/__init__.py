@@ -9,6 +9,7 @@ with storage.Database(url) as database:
     log.sequence()
 """
 
+from storage.activations import Activation, ActivationRepository
 from storage.database import Database
 from storage.entries import Batch, event_entry
 from storage.erasure import Erased, Erasure, Hold
@@ -44,6 +45,8 @@ from storage.trail import AuditTrail, Standing, TrailEntry
 from storage.writer import RecordWriter
 
 __all__ = [
+    "Activation",
+    "ActivationRepository",
     "AuditLog",
     "AuditTrail",
     "Batch",

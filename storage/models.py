@@ -7,6 +7,7 @@ index and without a sort.
 
 `log_entries` holds one row per entry of the audit log (decision 0601), `log_tiles` the log's tree, `log_checkpoints` its
 signed states. `legal_holds` says whose records stay. `interactions` holds histories for calls with a user id alone.
+`model_activations` says which model answers: the last row counts, and there is none until somebody decides.
 """
 
 # No `from __future__ import annotations` here: SQLAlchemy reads the annotations at run time.
@@ -174,3 +175,16 @@ class InteractionRow(Base):
     item: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
     ordinal: Mapped[int] = mapped_column(BigInteger())
     """Order among equal times: that of arrival."""
+
+
+class ModelActivationRow(Base):
+    """That a model was to answer from then on."""
+
+    __tablename__ = "model_activations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    """Given by the database, so that the last decision is the last one whatever the clocks of the instances say."""
+
+    model_version: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    actor: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    create_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,10 +96,20 @@ class FakeCatalogue:
     def title(self, token: str) -> str:
         return self._titles.get(token, "")
 
+    def tokens(self, most: int) -> list[str]:
+        return list(self._titles)[:most]
+
 
 @dataclass
 class FakeBundle:
     catalogue: FakeCatalogue
+    version: str
+    path: Path = Path("not on any disk")
+    max_history: int = 3
+    manifest: dict[str, object] = field(default_factory=lambda: {"created_at": "2026-01-31T12:00:00+00:00"})
+    architecture: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(model=SimpleNamespace(value="Additive"))
+    )
 
 
 class FakeRecommender(AdditiveModel):
@@ -109,7 +121,11 @@ class FakeRecommender(AdditiveModel):
             bias={"t": 0.0, "r": 1.5, "q": 1.0, "a": -9.0, "b": -9.0, "c": -9.0, "d": -9.0},
         )
         titles = {"a": "Alien", "b": "Brazil", "c": "Cube", "d": "", "t": "Them!", "r": "Ran", "q": "Quiz Show"}
-        self.bundle = FakeBundle(FakeCatalogue(titles))
+        self.bundle = FakeBundle(FakeCatalogue(titles), self.version)
+
+    @staticmethod
+    def predictions(_questions: object) -> list[object]:
+        raise AssertionError("A fake answers by itself.")
 
     def through(self, _ask: object) -> FakeRecommender:
         """It has no network to share."""

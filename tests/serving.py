@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import grpc
 
+import storage
 from fakes import FakeRecommender
+from server.activation import Activations
 from server.application import Application
 from server.batching import Scheduler
 from server.config import Config
+from server.models import Models
 from server.outside import Outside
 from server.records import Records
 from server.rpc.audit_service import AuditService
+from server.rpc.model_service import ModelService
 from server.rpc.server import RpcServer
 from server.rpc.service import ExplanationService
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import storage
     from server.tracing import Tracing
 
 
@@ -33,13 +35,13 @@ def rpc_server(
     outside: Outside | None = None,
 ) -> RpcServer:
     """What the composition root makes, over a fake model; not started."""
-    model = recommender or FakeRecommender()
-    # A fake answers by itself and never asks through the scheduler.
-    scheduler = Scheduler(getattr(model, "predictions", list), attrgetter("rows"), config.batching)
-    application = Application(model, config, repository, records, scheduler)
+    models = Models(recommender or FakeRecommender(), config, Scheduler(config.batching))
+    application = Application(models, config, repository, records)
+    activations = Activations(models, storage.ActivationRepository(repository._database), config)
     if outside is not None and records is not None:
-        outside.watch(records, lambda: scheduler.batcher, lambda: model.version)
-    return RpcServer(ExplanationService(application, config), config, AuditService(application), outside)
+        outside.watch(records, models)
+    services = ExplanationService(application, config), config, AuditService(application), ModelService(activations)
+    return RpcServer(*services, outside)
 
 
 @asynccontextmanager

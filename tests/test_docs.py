@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from becausal.v1 import audit_service_pb2, explanation_service_pb2
+from becausal.v1 import audit_service_pb2, explanation_service_pb2, model_service_pb2
 from server.access import Role
 from server.cli.app import app
 from server.rpc.roles import ROLES
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 CALLS = [
     method.name
-    for file in (explanation_service_pb2, audit_service_pb2)
+    for file in (explanation_service_pb2, audit_service_pb2, model_service_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]

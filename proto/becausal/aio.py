@@ -41,6 +41,8 @@ from becausal.v1.explanation_service_pb2 import (
     WhatIfResponse,
 )
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
+from becausal.v1.model_service_pb2 import ActivateModelRequest, GetModelRequest, ListModelsRequest
+from becausal.v1.model_service_pb2_grpc import ModelServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from becausal.v1.explanation_pb2 import Explanation
+    from becausal.v1.model_service_pb2 import Model
 
 Request = TypeVar("Request", bound=Message)
 Requests: TypeAlias = "Iterable[StreamExplainRequest] | AsyncIterable[StreamExplainRequest]"
@@ -81,6 +84,7 @@ class AsyncClient:
             else grpc.aio.secure_channel(address, opened, named)
         )
         self._stub = ExplanationServiceStub(self._channel)
+        self._models = ModelServiceStub(self._channel)
 
     @property
     def channel(self) -> grpc.aio.Channel:
@@ -207,6 +211,29 @@ class AsyncClient:
         request = interactions(user_id, items, time)
         response = await self._call(self._stub.RecordInteractions, request, timeout)
         return response.recorded
+
+    async def list_models(self, *, page_size: int = 0, timeout: float | None = None) -> AsyncIterator[Model]:
+        """The models at hand, newest first, fetched page by page as they are consumed; the timeout is a page's."""
+        request = ListModelsRequest(page_size=page_size)
+        while True:
+            page = await self._call(self._models.ListModels, request, timeout)
+            for model in page.models:
+                yield model
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def get_model(self, name: str, *, timeout: float | None = None) -> Model:
+        """The model of that name, ``models/{digest}``."""
+        return await self._call(self._models.GetModel, GetModelRequest(name=name), timeout)
+
+    async def activate_model(self, name: str, *, validate_only: bool = False, timeout: float | None = None) -> Model:
+        """Have a model answer from now on, or with ``validate_only`` only load and check it; no call fails by it.
+
+        Loading a large model takes a while: give it time. Other instances on the same database follow within seconds.
+        """
+        request = ActivateModelRequest(name=name, validate_only=validate_only)
+        return await self._call(self._models.ActivateModel, request, timeout)
 
     async def health(self, service: str = EXPLANATION_SERVICE, *, timeout: float | None = None) -> Health:
         """What the server says of a service."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 EXPLANATION_SERVICE = "becausal.v1.ExplanationService"
 AUDIT_SERVICE = "becausal.v1.AuditService"
+MODEL_SERVICE = "becausal.v1.ModelService"
 
 SERVICE_CONFIG: Mapping[str, Any] = {
     "loadBalancingConfig": [{"round_robin": {}}],
@@ -22,7 +23,7 @@ SERVICE_CONFIG: Mapping[str, Any] = {
     "healthCheckConfig": {"serviceName": EXPLANATION_SERVICE},
     "methodConfig": [
         {
-            "name": [{"service": EXPLANATION_SERVICE}, {"service": AUDIT_SERVICE}],
+            "name": [{"service": EXPLANATION_SERVICE}, {"service": AUDIT_SERVICE}, {"service": MODEL_SERVICE}],
             # AIP-194: only UNAVAILABLE says that nothing was done. Every call of ours is safe to send twice.
             "retryPolicy": {
                 "maxAttempts": 4,

@@ -42,6 +42,8 @@ from becausal.v1.explanation_service_pb2 import (
     WhatIfResponse,
 )
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
+from becausal.v1.model_service_pb2 import ActivateModelRequest, GetModelRequest, ListModelsRequest
+from becausal.v1.model_service_pb2_grpc import ModelServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from becausal.v1.explanation_pb2 import Explanation
+    from becausal.v1.model_service_pb2 import Model
 
 __all__ = ["DEFAULT_TIMEOUT", "AsyncClient", "CallError", "Client", "Health", "Tls"]
 
@@ -92,6 +95,7 @@ class Client:
             grpc.insecure_channel(address, named) if opened is None else grpc.secure_channel(address, opened, named)
         )
         self._stub = ExplanationServiceStub(self._channel)
+        self._models = ModelServiceStub(self._channel)
 
     @property
     def channel(self) -> grpc.Channel:
@@ -210,6 +214,28 @@ class Client:
         """Store that a user had these items, in this order, at a time (by default now); how many were new."""
         request = interactions(user_id, items, time)
         return self._call(self._stub.RecordInteractions, request, timeout).recorded
+
+    def list_models(self, *, page_size: int = 0, timeout: float | None = None) -> Iterator[Model]:
+        """The models at hand, newest first, fetched page by page as they are consumed; the timeout is a page's."""
+        request = ListModelsRequest(page_size=page_size)
+        while True:
+            page = self._call(self._models.ListModels, request, timeout)
+            yield from page.models
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def get_model(self, name: str, *, timeout: float | None = None) -> Model:
+        """The model of that name, ``models/{digest}``."""
+        return self._call(self._models.GetModel, GetModelRequest(name=name), timeout)
+
+    def activate_model(self, name: str, *, validate_only: bool = False, timeout: float | None = None) -> Model:
+        """Have a model answer from now on, or with ``validate_only`` only load and check it; no call fails by it.
+
+        Loading a large model takes a while: give it time. Other instances on the same database follow within seconds.
+        """
+        request = ActivateModelRequest(name=name, validate_only=validate_only)
+        return self._call(self._models.ActivateModel, request, timeout)
 
     def health(self, service: str = EXPLANATION_SERVICE, *, timeout: float | None = None) -> Health:
         """What the server says of a service."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from server.cli import ask, audit, bench, db, evaluate, histories, model, serving, token
+from server.cli import ask, audit, bench, db, evaluate, histories, model, models, serving, token
 from server.cli.failure import EXPECTED
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ app.command("token")(token.token)
 app.command("load-histories")(histories.load_histories)
 app.add_typer(db.app, name="db")
 app.add_typer(audit.app, name="audit")
+app.add_typer(models.app, name="models")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

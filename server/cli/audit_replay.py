@@ -73,7 +73,8 @@ def _replayer(found: Opened, bundle: Path | None) -> Replayer:
     if bundle is not None:
         suspect = Recommender(load_bundle(bundle))
     elif found.config.bundle.is_dir():
-        bundles = Bundles.of(found.config, Recommender(load_bundle(found.config.bundle)))
+        active = Recommender(load_bundle(found.config.bundle))
+        bundles = Bundles.of(found.config, lambda: active)
     return Replayer(found.explanations, found.trail, bundles, Languages(found.config.languages), suspect)
 
 

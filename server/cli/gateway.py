@@ -12,8 +12,8 @@ from becausal.client import Client
 from becausal.v1.explanation_pb2 import ExplainOptions
 from recommender import Recommender, load_bundle
 from server.application import Application, Patience
-from server.bundles import Bundles
 from server.cli.failure import CommandError
+from server.models import Models
 from server.records import Records
 from server.rpc.messages import (
     explanation_message,
@@ -120,12 +120,12 @@ def open_gateway(config: Config, *, address: str | None, store: bool) -> Iterato
 
 @contextmanager
 def _in_process(config: Config, *, store: bool) -> Iterator[Gateway]:
-    recommender = Recommender(load_bundle(config.bundle))
+    models = Models(Recommender(load_bundle(config.bundle)), config)
     if not store:
-        yield InProcess(Application(recommender, config, None), config, stores=False)
+        yield InProcess(Application(models, config, None), config, stores=False)
         return
     storage.check(config.database_url)
     with storage.Database(config.database_url) as database:
-        Bundles.of(config).keep_if_possible(config.bundle, recommender.version)
+        models.bundles.keep_if_possible(config.bundle, models.version)
         with Records(database, config.audit) as records:
-            yield InProcess(Application(recommender, config, records.explanations, records), config, stores=True)
+            yield InProcess(Application(models, config, records.explanations, records), config, stores=True)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from becausal.v1 import explanation_pb2 as pb
+from becausal.v1.model_service_pb2 import Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from becausal.v1.explanation_service_pb2 import ListExplanationsResponse, RecommendResponse, WhatIfResponse
+    from becausal.v1.model_service_pb2 import ListModelsResponse
 
 
 def print_json(message: Message) -> None:
@@ -61,6 +63,20 @@ def print_explanations(response: ListExplanationsResponse) -> None:
         console.print(Text("No explanation matches."))
     if response.next_page_token:
         console.print(Text(f"More: --page-token {response.next_page_token}", style="dim"))
+
+
+def print_models(response: ListModelsResponse) -> None:
+    """Two lines for each model."""
+    console = _console()
+    for model in response.models:
+        console.print(Text.assemble((model.version, "bold"), f"  {Model.State.Name(model.state)}"))
+        if model.architecture:
+            time = model.create_time.ToDatetime().isoformat(sep=" ", timespec="minutes")
+            figures = "".join(f"  {one.metric} {one.trained:.4f}" for one in model.figures)
+            size = f"{model.items} items, {model.size_bytes / 1e6:.1f} MB"
+            console.print(Text(f"   {model.architecture} on {model.dataset or '?'}, {size}{figures}  {time} UTC"))
+    if not response.models:
+        console.print(Text("No model is at hand; add one with `becausal models add`."))
 
 
 def print_explanation(explanation: pb.Explanation) -> None:

@@ -31,7 +31,7 @@ def serve(
     host = settings.address.rpartition(":")[0]
 
     def ready(port: int) -> None:
-        typer.echo(f"Serving {settings.bundle} at {host}:{port}")
+        typer.echo(f"Serving at {host}:{port}")
 
     finished = asyncio.run(_run(settings, ready))
     typer.echo(

@@ -89,7 +89,7 @@ class KeepingCalls(ExplanationServiceServicer):
 
     def close(self) -> None:
         """Wait for what the threads are doing, the scheduler's among them, then let them go."""
-        self._application.scheduler.close()
+        self._application.close()
         self._storage_threads.shutdown()
 
     async def _computed(self, work: Callable[[], Result]) -> Result:

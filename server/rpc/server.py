@@ -11,9 +11,10 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from becausal.v1 import audit_service_pb2, explanation_service_pb2
+from becausal.v1 import audit_service_pb2, explanation_service_pb2, model_service_pb2
 from becausal.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from becausal.v1.explanation_service_pb2_grpc import add_ExplanationServiceServicer_to_server
+from becausal.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from server.access import Access
 from server.outside import Outside
 from server.rpc import validating
@@ -28,13 +29,15 @@ from server.rpc.port import add_port
 if TYPE_CHECKING:
     from server.config import Config
     from server.rpc.audit_service import AuditService
+    from server.rpc.model_service import ModelService
     from server.rpc.service import ExplanationService
 
 logger = logging.getLogger(__name__)
 
 EXPLANATION_SERVICE = explanation_service_pb2.DESCRIPTOR.services_by_name["ExplanationService"].full_name
 AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
-SERVICES = ("", EXPLANATION_SERVICE, AUDIT_SERVICE)
+MODEL_SERVICE = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+SERVICES = ("", EXPLANATION_SERVICE, AUDIT_SERVICE, MODEL_SERVICE)
 """Names that the health service answers for; "" stands for the whole server."""
 
 LAST_GRACE = 0.5
@@ -45,10 +48,16 @@ class RpcServer:
     """Starts, says that it serves, and stops without failing a call under way."""
 
     def __init__(
-        self, service: ExplanationService, config: Config, audit: AuditService, outside: Outside | None = None
+        self,
+        service: ExplanationService,
+        config: Config,
+        audit: AuditService,
+        models: ModelService,
+        outside: Outside | None = None,
     ) -> None:
         self._service = service
         self._audit = audit
+        self._models = models
         self._config = config
         self._health = health.aio.HealthServicer()
         self._drain = Drain()
@@ -82,13 +91,15 @@ class RpcServer:
         """
         add_ExplanationServiceServicer_to_server(self._service, self._server)
         add_AuditServiceServicer_to_server(self._audit, self._server)
+        add_ModelServiceServicer_to_server(self._models, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._config.reflection:
-            names = (EXPLANATION_SERVICE, AUDIT_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (*SERVICES[1:], health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         self.port = add_port(self._server, self._config)
         await self._server.start()
         self._started = True
+        self._models.start()
         await self._outside.start(self._tell_health)
         await self._tell_health()
 
@@ -111,6 +122,7 @@ class RpcServer:
                 await asyncio.wait_for(hurry.wait(), self._config.drain_delay_seconds)
         finished = await self._drain.close(self._config.drain_seconds, hurry)
         await self._server.stop(LAST_GRACE)
+        await asyncio.to_thread(self._models.close)
         await asyncio.to_thread(self._service.close)
         await asyncio.to_thread(self._audit.close)
         await self._outside.stop()

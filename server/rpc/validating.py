@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from protovalidate import Validator
 
-from becausal.v1 import audit_service_pb2, explanation_service_pb2
+from becausal.v1 import audit_service_pb2, explanation_service_pb2, model_service_pb2
 from server.errors import FieldProblem, InvalidFieldsError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _VALIDATOR = Validator()
 """Compiles the rules of each kind of message once. Safe in threads."""
 
-FILES = (explanation_service_pb2, audit_service_pb2)
+FILES = (explanation_service_pb2, audit_service_pb2, model_service_pb2)
 
 
 def check(message: Message) -> None:

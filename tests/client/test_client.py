@@ -18,6 +18,7 @@ from becausal.errors import error_from
 from becausal.v1.audit_service_pb2 import GetCheckpointRequest
 from becausal.v1.audit_service_pb2_grpc import AuditServiceStub
 from becausal.v1.explanation_service_pb2 import ExplainRequest, StreamExplainRequest
+from becausal.v1.model_service_pb2 import Model
 from fakes import SlowRecommender
 from listening import listening, scripted
 
@@ -66,6 +67,7 @@ def everything(address: str) -> dict[str, Any]:
             "by_user": [one.item for one in client.recommend(user_id="u", k=2).items],
             "replayed": client.replay_explanation(explained.name).name == explained.name,
             "erased": client.erase_user("u", reason="asked").interactions,
+            "models": [(one.name, one.state) for one in client.list_models(page_size=1)],
         }
 
 
@@ -91,6 +93,7 @@ async def everything_async(address: str) -> dict[str, Any]:
             "by_user": [one.item for one in (await client.recommend(user_id="u", k=2)).items],
             "replayed": (await client.replay_explanation(explained.name)).name == explained.name,
             "erased": (await client.erase_user("u", reason="asked")).interactions,
+            "models": [(one.name, one.state) async for one in client.list_models(page_size=1)],
         }
 
 
@@ -110,6 +113,7 @@ EXPECTED = {
     "by_user": ["t", "r"],
     "replayed": True,
     "erased": 3,
+    "models": [("models/fake", Model.ACTIVE)],
 }
 
 
@@ -119,6 +123,17 @@ async def test_every_call_of_the_synchronous_client(address: str) -> None:
 
 async def test_every_call_of_the_asyncio_client(address: str) -> None:
     assert await everything_async(address) == EXPECTED
+
+
+@pytest.mark.parametrize("call", ["get_model", "activate_model"])
+async def test_both_clients_name_models_alike(address: str, call: str) -> None:
+    with Client(address) as client, pytest.raises(errors.NotFoundError) as one:
+        await asyncio.to_thread(getattr(client, call), "models/" + 64 * "0")
+    async with AsyncClient(address) as client:
+        with pytest.raises(errors.NotFoundError) as other:
+            await getattr(client, call)("models/" + 64 * "0")
+    assert str(one.value) == str(other.value)
+    assert "becausal models add" in str(one.value)
 
 
 async def test_other_services_are_called_over_the_same_channel(address: str) -> None:

@@ -138,11 +138,13 @@ def test_with_a_delay_a_free_model_waits_for_a_full_pass(held: Held, callers: Th
 
 
 def test_a_call_that_waits_for_the_model_gives_its_turn_away(held: Held) -> None:
-    scheduler = Scheduler(held.answer, abs, Batching(cores=2, calls=4))
-    asking = scheduler.submit(lambda: scheduler.ask(1))
+    scheduler = Scheduler(Batching(cores=2, calls=4))
+    batcher = scheduler.batcher(held.answer, abs)
+    asking = scheduler.submit(lambda: scheduler.ask(batcher, 1))
     assert held.begun.acquire(timeout=30)
 
     assert scheduler.submit(lambda: "the only turn").result(30) == "the only turn"
     held.let.release(1)
     assert asking.result(30) == 2
     scheduler.close()
+    batcher.close()

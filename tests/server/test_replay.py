@@ -16,6 +16,7 @@ from server.application import Application, Patience
 from server.bundles import Bundles, SwappedBundleError
 from server.config import Config
 from server.errors import ExplanationNotFoundError
+from server.models import Models
 from server.replay import TOLERANCE, Agreement, Replay, Verdict, replay
 from server.replaying import Replayer
 from storage.models import ExplanationRow
@@ -31,7 +32,7 @@ def made(
     model: FakeRecommender | None = None, history: tuple[str, ...] = ("d", "a", "b", "c")
 ) -> storage.ExplanationRecord:
     config = Config()
-    application = Application(model or FakeRecommender(), config, None)
+    application = Application(Models(model or FakeRecommender(), config), config, None)
     return application.explain(history, None, config.explain.settings(), "42", Patience())
 
 
@@ -142,7 +143,7 @@ def stored(database: storage.Database) -> storage.ExplanationRecord:
 
 def replayer(database: storage.Database, tmp_path: Path, active: Any = None) -> Replayer:
     explanations, trail = storage.ExplanationRepository(database), storage.AuditTrail(database)
-    return Replayer(explanations, trail, Bundles(tmp_path, active), LANGUAGES)
+    return Replayer(explanations, trail, Bundles(tmp_path, active and (lambda: active)), LANGUAGES)
 
 
 def test_an_edited_record_is_tampered_whatever_it_says(

@@ -44,6 +44,9 @@ class Kind(StrEnum):
     RELEASE = "release"
     """They may again."""
 
+    ACTIVATION = "activation"
+    """Another model was to answer."""
+
 
 def new_salt() -> bytes:
     """Random bytes for one commitment."""

@@ -89,7 +89,7 @@ class InclusionProof(google.protobuf.message.Message):
     id: builtins.str
     """The entry's id."""
     kind: builtins.str
-    """"explanation", "erasure", "read", "hold" or "release"."""
+    """"explanation", "erasure", "read", "hold", "release" or "activation"."""
     commitment: builtins.bytes
     """What the entry commits to."""
     index: builtins.int

@@ -70,6 +70,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The request id was given to another request before. INVALID_ARGUMENT."""
     MALFORMED_MESSAGE: _ErrorReason.ValueType  # 23
     """The bytes that were sent are no message of the call. INVALID_ARGUMENT."""
+    MODEL_NOT_FOUND: _ErrorReason.ValueType  # 24
+    """There is no model of that name at hand. NOT_FOUND."""
+    MODEL_DAMAGED: _ErrorReason.ValueType  # 25
+    """The model's files are not what its digest says, or it cannot explain anything; nothing changed. FAILED_PRECONDITION."""
+    ACTIVATION_UNDER_WAY: _ErrorReason.ValueType  # 26
+    """Another model is being activated, or the last one is not unloaded yet; nothing was done. ABORTED, with RetryInfo."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo.reason is the value's name; ErrorInfo.domain is "becausal"."""
@@ -122,4 +128,10 @@ REQUEST_ID_REUSED: ErrorReason.ValueType  # 22
 """The request id was given to another request before. INVALID_ARGUMENT."""
 MALFORMED_MESSAGE: ErrorReason.ValueType  # 23
 """The bytes that were sent are no message of the call. INVALID_ARGUMENT."""
+MODEL_NOT_FOUND: ErrorReason.ValueType  # 24
+"""There is no model of that name at hand. NOT_FOUND."""
+MODEL_DAMAGED: ErrorReason.ValueType  # 25
+"""The model's files are not what its digest says, or it cannot explain anything; nothing changed. FAILED_PRECONDITION."""
+ACTIVATION_UNDER_WAY: ErrorReason.ValueType  # 26
+"""Another model is being activated, or the last one is not unloaded yet; nothing was done. ABORTED, with RetryInfo."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

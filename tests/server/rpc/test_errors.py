@@ -41,6 +41,8 @@ def leaves(base: type[Exception]) -> set[type[Exception]]:
 ROOTS = (
     errors.RequestError,
     errors.MalformedMessageError,
+    errors.ActivationUnderWayError,
+    errors.ModelDamagedError,
     errors.OutOfTimeError,
     errors.OverloadedError,
     errors.PermissionDeniedError,

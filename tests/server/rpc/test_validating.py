@@ -13,6 +13,7 @@ from becausal.errors import failure_of
 from becausal.v1 import audit_service_pb2 as audit_pb
 from becausal.v1 import explanation_pb2 as explanation_pb
 from becausal.v1 import explanation_service_pb2 as pb
+from becausal.v1 import model_service_pb2 as model_pb
 from explainer.errors import InvalidParameterError
 from explainer.settings import Settings
 from server.errors import InvalidFieldsError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
 
 ID = "01a20b93-fd93-77a3-a145-947af1830b03"
+MODEL = "models/" + 32 * "0f"
 Interaction = pb.RecordInteractionsRequest.Interaction
 
 
@@ -75,6 +77,9 @@ RULES: list[tuple[str, Message, Message]] = [
     ("interactions[1].time", interaction(time={"seconds": 1}), interaction(time={"seconds": 1 << 60})),
     ("name", audit_pb.GetInclusionProofRequest(name=ID), audit_pb.GetInclusionProofRequest(name="entry")),
     ("old_size", audit_pb.GetConsistencyProofRequest(), audit_pb.GetConsistencyProofRequest(old_size=-1)),
+    ("page_size", model_pb.ListModelsRequest(page_size=0), model_pb.ListModelsRequest(page_size=-1)),
+    ("name", model_pb.GetModelRequest(name=MODEL), model_pb.GetModelRequest(name=MODEL[:-1])),
+    ("name", model_pb.ActivateModelRequest(name=MODEL), model_pb.ActivateModelRequest(name=MODEL + "/..")),
     ("new_size", audit_pb.GetConsistencyProofRequest(new_size=0), audit_pb.GetConsistencyProofRequest(new_size=-1)),
 ]
 
@@ -86,6 +91,8 @@ FREE = {
     "becausal.v1.WhatIfRequest": {"add"},
     "becausal.v1.ListExplanationsRequest": {"page_token", "filter"},
     "becausal.v1.RecordInteractionsRequest": {"interactions"},
+    "becausal.v1.ListModelsRequest": {"page_token"},
+    "becausal.v1.ActivateModelRequest": {"validate_only"},
     "becausal.v1.ExplainOptions": {"temporal", "exhaust", "language_code", "verb"},
 }
 
