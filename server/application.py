@@ -229,6 +229,20 @@ class Application:
         """A page of stored explanations (server/reading.py)."""
         return list_records(self._stored(), page_size, page_token, filter_text)
 
+    @property
+    def model_version(self) -> str:
+        """The version of the model that answers now."""
+        return self._models.version
+
+    def title(self, item: str) -> str:
+        """An item's title in the catalogue of now; empty where it has none, or there is no such item."""
+        catalogue = self._models.active.catalogue
+        return catalogue.title(item) if catalogue.knows(item) else ""
+
+    def search(self, text: str, most: int) -> Sequence[tuple[str, str]]:
+        """Items whose title, or token, has the text in it: token and title, in the catalogue's order."""
+        return self._models.active.catalogue.search(text, most)
+
     def count(self, filter_text: str, at_most: int) -> int:
         """How many stored explanations match, counted no further than `at_most`."""
         return self._stored().count(parse_filter(filter_text), at_most)

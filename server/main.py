@@ -20,6 +20,7 @@ from server.rpc.audit_service import AuditService
 from server.rpc.model_service import ModelService
 from server.rpc.server import RpcServer
 from server.rpc.service import ExplanationService
+from server.web.listener import WebListener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,11 +57,14 @@ async def serve(config: Config, ready: Callable[[int], None]) -> bool:
 
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, signalled)
+        page = None if config.web.address is None else WebListener(application, config)
         try:
             await server.start()
             ready(server.port)
             await stop.wait()
         finally:
+            if page is not None:
+                await asyncio.to_thread(page.close)
             finished = await server.stop(hurry)
     return finished
 

@@ -37,9 +37,7 @@ def demo(site: Site, visit: Visit) -> Response:
     cards: list[dict[str, Any]] = []
     if history:
         settings = site.config.explain.settings()
-        records = site.compute(
-            lambda: site.application.recommend_and_explain(history, ROW, settings, "", Patience())
-        )
+        records = site.compute(lambda: site.application.recommend_and_explain(history, ROW, settings, "", Patience()))
         cards = [facts_of(record.explanation) for record in records]
     return site.page(visit, "demo.html", cards=cards, given=visit.asked("history"))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from google.protobuf.json_format import MessageToJson
+from markupsafe import Markup
 from starlette.responses import Response
 
 from becausal.audit.entries import entry_leaf
@@ -14,7 +15,7 @@ from becausal.audit.merkle import verify_inclusion
 from explainer.explanation import Relation
 from server.application import Patience
 from server.errors import ExplanationNotFoundError
-from server.graphs import draw_graph
+from server.graphs import graph_svg
 from server.rpc.messages import explanation_message
 from server.what_if import Edit
 from storage import NoCheckpointError, NotInLogError
@@ -59,7 +60,8 @@ def explanation(site: Site, visit: Visit) -> Response:
     """The whole page."""
     record = _read(site, visit, "get")
     told = record.explanation
-    graphs = [(graph.head, draw_graph(told, graph)) for graph in told.graphs]
+    message = explanation_message(record)
+    graphs = [(graph.head, Markup(graph_svg(message, place))) for place, graph in enumerate(told.graphs)]  # noqa: S704 - titles are escaped as it is drawn
     return site.page(
         visit,
         "explanation.html",
@@ -135,7 +137,9 @@ def _id(visit: Visit) -> UUID:
     try:
         return UUID(visit.parts["id"])
     except ValueError:
-        raise ExplanationNotFoundError("name", "There is no explanation of that name; look for it in the list.") from None
+        raise ExplanationNotFoundError(
+            "name", "There is no explanation of that name; look for it in the list."
+        ) from None
 
 
 def _lists(site: Site, told: Explanation) -> WhatIf | None:

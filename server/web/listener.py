@@ -32,7 +32,9 @@ def check_exposure(config: Config) -> None:
         return
     https = config.tls.on or config.web.https
     missing = [
-        name for name, there in (("tls.certificate or web.https", https), ("auth.callers", config.auth.callers)) if not there
+        name
+        for name, there in (("tls.certificate or web.https", https), ("auth.callers", config.auth.callers))
+        if not there
     ]
     if missing:
         raise ConfigError(

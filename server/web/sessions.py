@@ -126,7 +126,9 @@ def _secret(config: Config) -> bytes:
     except OSError as error:
         raise ConfigError(f"web.secret_file {file} cannot be read ({error.strerror}); mend the path.") from error
     if len(secret) < LEAST_SECRET:
-        raise ConfigError(f"web.secret_file {file} has {len(secret)} bytes; put {LEAST_SECRET} random ones or more there.")
+        raise ConfigError(
+            f"web.secret_file {file} has {len(secret)} bytes; put {LEAST_SECRET} random ones or more there."
+        )
     return secret
 
 

@@ -50,7 +50,9 @@ def _history(site: Site, visit: Visit) -> list[str]:
     try:
         explanation_id = UUID(name)
     except ValueError:
-        raise ExplanationNotFoundError("name", "There is no explanation of that name; look for it in the list.") from None
+        raise ExplanationNotFoundError(
+            "name", "There is no explanation of that name; look for it in the list."
+        ) from None
     site.note(visit, "get", f"explanations/{explanation_id}")
     record = site.application.get(explanation_id)
     return [*record.older_history, *record.explanation.history]
