@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LOOKING_SECONDS = 1.0
+"""How long an activation waits for its turn before it takes another one to be under way."""
+
 WARM_ITEMS = 8
 """Items of the history that a new model explains something after."""
 
@@ -142,7 +145,8 @@ class Activations:
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
-        if not self._turn.acquire(blocking=False):
+        # Whoever only looks whether something was decided has the turn for a moment.
+        if not self._turn.acquire(timeout=LOOKING_SECONDS):
             raise ActivationUnderWayError("A model is being activated already; try again when that is done.")
         try:
             if self._models.draining is not None:
