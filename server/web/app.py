@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from server.access import Access, Role, current_caller
 from server.rpc.authorizing import bearer_of
 from server.rpc.errors import answer_for, status_of
-from server.web import cards, detail, listing, log_page, login, users, what_if
+from server.web import cards, detail, listing, log_page, login, models_page, users, what_if
 from server.web.sessions import COOKIE, Lockout, Sessions, same
 from server.web.shield import LOOPBACK, Shield
 from server.web.site import HERE, Site, Visit
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from server.activation import Activations
     from server.application import Application
     from server.config import Config
 
@@ -56,7 +57,7 @@ class Page:
 
 
 PAGES = (
-    Page("/", listing.home, Role.AUDIT_READ),
+    Page("/", listing.home),
     Page("/login", login.form),
     Page("/login", login.enter, method="POST"),
     Page("/logout", login.leave, method="POST"),
@@ -71,20 +72,22 @@ PAGES = (
     Page("/users/erase", users.erase, Role.AUDIT_ERASE, "POST"),
     Page("/users/hold", users.hold, Role.AUDIT_ERASE, "POST"),
     Page("/users/release", users.release, Role.AUDIT_ERASE, "POST"),
+    Page("/models", models_page.show, Role.ADMIN),
+    Page("/models/activate", models_page.activate, Role.ADMIN, "POST"),
     Page("/log", log_page.show, Role.AUDIT_READ),
     Page("/cards/{id}", cards.card, Role.EXPLAIN),
     Page("/demo", cards.demo, Role.EXPLAIN),
 )
 
 
-def web_app(application: Application, config: Config) -> Starlette:
-    """The page over an application.
+def web_app(application: Application, activations: Activations, config: Config) -> Starlette:
+    """The page over an application and its models.
 
     Raises:
         ConfigError: the secret cannot be read.
     """
     access = Access.of(config.auth)
-    around = _Around(Site(application, config), access, Sessions(access, config), Lockout(), config)
+    around = _Around(Site(application, activations, config), access, Sessions(access, config), Lockout(), config)
     routes: list[Any] = [Route(page.path, around.endpoint(page), methods=[page.method]) for page in PAGES]
     routes.append(Mount("/static", StaticFiles(directory=HERE / "static")))
     host = (config.web.address or "").rpartition(":")[0].strip("[]")

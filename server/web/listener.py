@@ -15,6 +15,7 @@ from server.config import ConfigError
 from server.web.app import web_app
 
 if TYPE_CHECKING:
+    from server.activation import Activations
     from server.application import Application
     from server.config import Config
 
@@ -50,7 +51,7 @@ class WebListener:
         ConfigError: the address cannot be bound, or strangers could reach it.
     """
 
-    def __init__(self, application: Application, config: Config) -> None:
+    def __init__(self, application: Application, activations: Activations, config: Config) -> None:
         check_exposure(config)
         self._socket = _bound(config.web.address or "127.0.0.1:0")
         self.port = int(self._socket.getsockname()[1])
@@ -59,7 +60,7 @@ class WebListener:
             settings = {"ssl_certfile": str(config.tls.certificate), "ssl_keyfile": str(config.tls.key)}
         self._server = uvicorn.Server(
             uvicorn.Config(
-                web_app(application, config),
+                web_app(application, activations, config),
                 log_config=None,
                 access_log=False,
                 server_header=False,

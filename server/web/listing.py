@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from explainer.explanation import Status
+from server.access import Role
 from server.pages import parse_filter
+from server.web import login
 from server.web.site import see_other
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from server.web.site import Site, Visit
 
+FIRST = (("/explanations", Role.AUDIT_READ), ("/what-if", Role.EXPLAIN), ("/models", Role.ADMIN))
 PAGE_SIZE = 25
 COUNTED = 1_000
 """Matches are counted no further: the number is for orientation, and a count of millions takes seconds."""
@@ -29,9 +32,14 @@ FIELDS = {
 """Names in the URL, and the filter's conditions."""
 
 
-def home(_site: Site, visit: Visit) -> Response:
-    """The list is the first page."""
-    return see_other(f"/explanations{visit.url()[1:]}")
+def home(site: Site, visit: Visit) -> Response:
+    """The first page that whoever looks may see."""
+    if not visit.session.known:
+        return login.ask(site, visit)
+    first = next((path for path, role in FIRST if visit.may(role)), None)
+    if first is None:
+        return site.message(visit, "Logged in", "There is no page for your roles; they are for calls by gRPC.", 200)
+    return see_other(first)
 
 
 def explanations(site: Site, visit: Visit) -> Response:

@@ -47,7 +47,7 @@ def _grew(site: Site, state: LogState, note: str) -> str:
         return f"That is no checkpoint: {error}"
     except NotInLogError as error:
         return f"Not proved: {error}"
-    holds = verify_consistency(older.size, state.size, proof.proof, older.root, state.root)
+    holds = verify_consistency(older.size, state.size, older.root, state.root, proof.proof)
     return (
         f"The log of {state.size:,} entries begins with all {older.size:,} of that checkpoint: it only grew."
         if holds

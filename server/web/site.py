@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from server.activation import Activations
     from server.application import Application
     from server.config import Config
     from server.web.sessions import Session
@@ -91,8 +92,9 @@ class Visit:
 class Site:
     """What all pages share."""
 
-    def __init__(self, application: Application, config: Config) -> None:
+    def __init__(self, application: Application, activations: Activations, config: Config) -> None:
         self.application = application
+        self.activations = activations
         self.config = config
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from google.protobuf.json_format import MessageToJson
 from starlette.responses import Response
 
+from server.access import Role
 from server.errors import InvalidFieldError
 from server.rpc.messages import explanation_message
 from server.web.listing import COUNTED
@@ -47,7 +49,9 @@ def export(site: Site, visit: Visit) -> Response:
     user_id = _user(visit)
     filter_text = _filter(user_id)
     site.note(visit, "export", filter_text, user_id)
-    lines = [f'{{"interaction": {_json(item)}}}' for item in site.application.keeping.recorded(user_id)]
+    lines = [
+        json.dumps({"interaction": item}, ensure_ascii=False) for item in site.application.keeping.recorded(user_id)
+    ]
     token = ""
     while True:
         page = site.application.list(EXPORTED, token, filter_text)
@@ -66,21 +70,28 @@ def erase(site: Site, visit: Visit) -> Response:
         raise InvalidFieldError("typed", "The user id that you typed is another one; nothing was erased.")
     erased = site.application.keeping.erase_user(user_id, actor=visit.actor, reason=visit.asked("reason"))
     done = f"{erased.explanations} explanations and {erased.interactions} interactions were erased."
-    return see_other(f"/users?{urlencode({'user': user_id, 'done': done})}")
+    return _done(site, visit, user_id, done)
 
 
 def hold(site: Site, visit: Visit) -> Response:
     """Keep the user's records from being erased."""
     user_id = _user(visit)
     site.application.keeping.hold(user_id, actor=visit.actor, reason=visit.asked("reason"))
-    return see_other(f"/users?{urlencode({'user': user_id, 'done': 'The records are on hold.'})}")
+    return _done(site, visit, user_id, "The records are on hold.")
 
 
 def release(site: Site, visit: Visit) -> Response:
     """End the hold."""
     user_id = _user(visit)
     site.application.keeping.release(user_id, actor=visit.actor, reason=visit.asked("reason"))
-    return see_other(f"/users?{urlencode({'user': user_id, 'done': 'The hold has ended.'})}")
+    return _done(site, visit, user_id, "The hold has ended.")
+
+
+def _done(site: Site, visit: Visit, user_id: str, text: str) -> Response:
+    """Say what was done, beside what is left for those who may read that."""
+    if not visit.may(Role.AUDIT_READ):
+        return site.message(visit, "Done", text, 200)
+    return see_other(f"/users?{urlencode({'user': user_id, 'done': text})}")
 
 
 def _user(visit: Visit) -> str:
@@ -93,9 +104,3 @@ def _user(visit: Visit) -> str:
 def _filter(user_id: str) -> str:
     quoted = user_id.replace("\\", "\\\\").replace('"', '\\"')
     return f'user_id = "{quoted}"'
-
-
-def _json(text: str) -> str:
-    import json  # noqa: PLC0415 - here alone
-
-    return json.dumps(text, ensure_ascii=False)

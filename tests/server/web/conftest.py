@@ -12,6 +12,7 @@ import storage
 from becausal.audit.note import Signer
 from fakes import FakeRecommender
 from server.access import new_token, token_hash
+from server.activation import Activations
 from server.application import Application, Patience
 from server.batching import Scheduler
 from server.config import Config
@@ -44,7 +45,7 @@ class Browser(TestClient):
         page = self.get("/login").text
         return page.partition('name="csrf" value="')[2].partition('"')[0]
 
-    def send(self, path: str, **fields: str) -> object:
+    def submit(self, path: str, **fields: str) -> object:
         """Send a form."""
         return self.post(path, data={"csrf": self.csrf(), **fields})
 
@@ -88,10 +89,10 @@ def _browser(
     config = Config(**{"web": {"address": "127.0.0.1:8080"}, "audit": audit, "bundle": folder / "bundle", **settings})
     with Records(repository._database, config.audit) as records:
         records.start()
-        application = Application(
-            Models(model or FakeRecommender(), config, Scheduler(config.batching)), config, repository, records
-        )
-        with Browser(web_app(application, config), base_url="http://127.0.0.1:8080") as browser:
+        models = Models(model or FakeRecommender(), config, Scheduler(config.batching))
+        application = Application(models, config, repository, records)
+        activations = Activations(models, storage.ActivationRepository(repository._database), config)
+        with Browser(web_app(application, activations, config), base_url="http://127.0.0.1:8080") as browser:
             browser.application = application
             yield browser
         application.close()

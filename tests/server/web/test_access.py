@@ -22,7 +22,7 @@ GUARDED = [page for page in PAGES if page.role is not None]
 
 
 def logged_in(browser: Browser, token: str) -> Browser:
-    assert browser.send("/login", token=token).status_code == 200
+    assert browser.submit("/login", token=token).status_code == 200
     return browser
 
 
@@ -90,10 +90,10 @@ def test_guessing_is_slowed_down_and_a_good_token_still_waits(
     opened: Callable[..., Browser], callers: dict[str, object], tokens: dict[str, str]
 ) -> None:
     browser = opened(auth=callers)
-    statuses = [browser.send("/login", token=f"guess {number}").status_code for number in range(FREE_TRIES + 1)]
+    statuses = [browser.submit("/login", token=f"guess {number}").status_code for number in range(FREE_TRIES + 1)]
 
     assert statuses == [401] * FREE_TRIES + [429]
-    assert browser.send("/login", token=tokens["everything"]).status_code == 429
+    assert browser.submit("/login", token=tokens["everything"]).status_code == 429
 
 
 def test_the_lock_grows_and_ends() -> None:
@@ -132,7 +132,7 @@ def test_a_login_makes_a_new_session_and_a_logout_ends_it(
     logged_in(browser, tokens["audit.read"])
     assert browser.csrf() != before
     assert browser.get("/explanations").status_code == 200
-    browser.send("/logout")
+    browser.submit("/logout")
     assert browser.get("/explanations").status_code == 401
 
 

@@ -158,12 +158,12 @@ def test_a_replay_says_what_holds(browser: Browser) -> None:
 def test_a_proof_is_checked(browser: Browser) -> None:
     record = browser.explain()
     for _ in range(200):
-        page = browser.send(f"/explanations/{record}/verify").text
-        if "waits for its place" not in page:
+        page = browser.submit(f"/explanations/{record}/verify").text
+        if "In the log, and untouched" in page:
             break
         time.sleep(0.05)
 
-    assert "In the log, and untouched" in page
+    assert "The proof leads from the record to the signed root" in page
     assert "becausal.test/log" in page
 
 
@@ -188,17 +188,17 @@ def test_a_user_is_shown_taken_along_held_and_erased(
     record = browser.explain(user_id="u")
     browser.explain(user_id="other")
     assert record in browser.get("/users", params={"user": "u"}).text
-    lines = browser.send("/users/export", user="u").text.splitlines()
+    lines = browser.submit("/users/export", user="u").text.splitlines()
     assert [json.loads(line)["id"] for line in lines] == [record]
 
-    browser.send("/users/hold", user="u", reason="a case")
-    assert browser.send("/users/erase", user="u", typed="u", reason="asked").status_code == 409
+    browser.submit("/users/hold", user="u", reason="a case")
+    assert browser.submit("/users/erase", user="u", typed="u", reason="asked").status_code == 409
     assert "u</a> since" in browser.get("/users").text
-    browser.send("/users/release", user="u", reason="done")
-    assert browser.send("/users/erase", user="u", typed="U", reason="asked").status_code == 400
+    browser.submit("/users/release", user="u", reason="done")
+    assert browser.submit("/users/erase", user="u", typed="U", reason="asked").status_code == 400
     assert (
         "1 explanations and 0 interactions were erased"
-        in browser.send("/users/erase", user="u", typed="u", reason="asked").text
+        in browser.submit("/users/erase", user="u", typed="u", reason="asked").text
     )
     assert [str(one) for one in repository.ids()] != []
     assert record not in [str(one) for one in repository.ids()]
@@ -208,9 +208,9 @@ def test_every_read_is_in_the_log(browser: Browser, repository: storage.Explanat
     record = browser.explain()
     browser.get("/explanations", params={"user": "u"})
     browser.get(f"/explanations/{record}")
-    browser.send(f"/explanations/{record}/replay")
+    browser.submit(f"/explanations/{record}/replay")
     browser.get("/users", params={"user": "u"})
-    browser.send("/users/export", user="u")
+    browser.submit("/users/export", user="u")
     browser.get(f"/cards/{record}")
 
     name = f"explanations/{record}"
