@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP := -m pip --disable-pip-version-check -qq
 BIN := .venv/bin
 
-.PHONY: help setup demo test soak check check-breaking stubs check-stubs docs format clean
+.PHONY: help setup demo test browser screenshots soak check check-breaking stubs check-stubs docs format clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-zA-Z_.-]+:.*?## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -41,7 +41,17 @@ setup: .venv/.done ## Make .venv with the service, the client and the tools
 demo: .venv/.done .demo/ml-100k/.done ## Import the demo checkpoint, serve it, and explain a real user's recommendations
 	@$(BIN)/python demo/run.py
 
-test: .venv/.done .venv-recbole/.done .demo/ml-100k/.done ## Run every test, RecBole's conformance among them
+# Debian's Chromium, where apt may be used; elsewhere the tests in a browser say why they are skipped.
+browser:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& echo "Installing Chromium for the tests of the audit page ..." \
+		&& apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null 2>&1; } \
+		|| echo "Chromium cannot be installed here; the tests of the audit page in a browser are skipped."
+
+screenshots: .venv/.done .demo/bundle/manifest.json browser ## Take the pictures of the audit page in docs/screens
+	@$(BIN)/python tools/screenshots.py
+
+test: .venv/.done .venv-recbole/.done .demo/ml-100k/.done browser ## Run every test, RecBole's conformance among them
 	$(BIN)/python -m pytest
 	.venv-recbole/bin/python -m pytest tests/conformance
 

@@ -88,6 +88,10 @@ class Access:
                 found = caller
         return found
 
+    def by_hash(self, known_hash: str) -> Caller | None:
+        """Whose token has this hash, as it stands in the configuration; None when nobody's."""
+        return next((caller for known, caller in self.tokens if f"sha256:{known.hex()}" == known_hash), None)
+
     def by_certificate(self, names: Iterable[str]) -> Caller | None:
         """Whose certificate it is, by its subject alternative names; None when nobody's."""
         known = dict(self.certificates)

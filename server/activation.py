@@ -24,7 +24,6 @@ from storage import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from explainer.settings import Settings
     from server.bundles import Bundles
@@ -121,15 +120,12 @@ class Activations:
         Raises:
             DatabaseUnavailableError: the decision cannot be read.
         """
-        if not self._turn.acquire(blocking=False):
-            return False  # whoever has the turn knows better
+        if self._due() is None or not self._turn.acquire(blocking=False):
+            return False
         try:
-            # Read in the turn: a decision of before it may be older than what answers now.
-            decided = self._decisions.latest()
-            if decided is None or decided.model_version == self._models.version:
-                self._models.behind, self._failed = False, ()
-                return False
-            return self._models.draining is None and self._followed(decided)
+            # Read again in the turn: a decision of before it may be older than what answers now.
+            decided = self._due()
+            return decided is not None and self._models.draining is None and self._followed(decided)
         finally:
             self._turn.release()
 
@@ -176,16 +172,22 @@ class Activations:
         self._models.behind, self._failed = False, ()
         self._models.bundles.forget(fresh.version)
 
+    def _due(self) -> Activation | None:
+        """The decision to follow; None where it is followed, or could not be and nothing has changed since."""
+        decided = self._decisions.latest()
+        if decided is None or decided.model_version == self._models.version:
+            self._models.behind, self._failed = False, ()
+            return None
+        return None if self._failed == self._files(decided.model_version) else decided
+
     def _followed(self, decided: Activation) -> bool:
         version = decided.model_version
-        state = (version, *_state(self._models.bundles.path(version)))
-        if state == self._failed:
-            return False
+        files = self._files(version)
         try:
             with self._tried(version) as fresh:
                 self._switch(fresh)
         except (ModelNotFoundError, ModelDamagedError) as error:
-            self._models.behind, self._failed = True, state
+            self._models.behind, self._failed = True, files
             logger.error(  # noqa: TRY400 - the sentence says it all
                 "%s was to answer since %s and %s goes on: %s",
                 version,
@@ -195,6 +197,12 @@ class Activations:
             )
             return False
         return True
+
+    def _files(self, version: str) -> tuple[object, ...]:
+        """What can be seen of a model's files without reading them."""
+        folder = self._models.bundles.path(version)
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        return (version, *((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in found))
 
     def _keep_following(self) -> None:
         while not self._stop.wait(self._seconds):
@@ -287,10 +295,3 @@ def starting_model(config: Config, bundles: Bundles, decisions: ActivationReposi
             f"{decided.actor} decided on {decided.create_time:%Y-%m-%d} that {version} is served, and it cannot be ({error}); "
             "bring its bundle with `becausal models add`, or decide otherwise with `becausal models activate`."
         ) from error
-
-
-def _state(folder: Path) -> list[tuple[str, int, int]]:
-    """What can be seen of a folder's files without reading them."""
-    if not folder.is_dir():
-        return []
-    return sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in folder.iterdir())

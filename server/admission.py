@@ -56,10 +56,10 @@ class Gate:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._queue.remove(turn)
-            else:  # the turn came in the moment in which the caller went
+            if not turn.cancelled():  # the turn came in the moment in which the caller went
                 self._pass_on()
+            elif turn in self._queue:
+                self._queue.remove(turn)
             raise
 
     def leave(self, seconds: float) -> None:
@@ -74,7 +74,9 @@ class Gate:
         return min(max(estimate, SHORTEST_WAIT), LONGEST_WAIT)
 
     def _pass_on(self) -> None:
-        if self._queue:
-            self._queue.popleft().set_result(None)  # the turn changes hands, so nobody can slip in between
-        else:
-            self.running -= 1
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.cancelled():  # a caller that goes is in the queue until its task runs
+                turn.set_result(None)  # the turn changes hands, so nobody can slip in between
+                return
+        self.running -= 1

@@ -20,6 +20,7 @@ from server.errors import (
     OutOfTimeError,
 )
 from server.keeping import Keeping
+from server.pages import parse_filter
 from server.reading import given_before, list_records, read_record
 from server.what_if import what_if
 from storage import ExplanationRecord
@@ -227,6 +228,24 @@ class Application:
     def list(self, page_size: int, page_token: str, filter_text: str) -> Page:
         """A page of stored explanations (server/reading.py)."""
         return list_records(self._stored(), page_size, page_token, filter_text)
+
+    @property
+    def model_version(self) -> str:
+        """The version of the model that answers now."""
+        return self._models.version
+
+    def title(self, item: str) -> str:
+        """An item's title in the catalogue of now; empty where it has none, or there is no such item."""
+        catalogue = self._models.active.catalogue
+        return catalogue.title(item) if catalogue.knows(item) else ""
+
+    def search(self, text: str, most: int) -> Sequence[tuple[str, str]]:
+        """Items whose title, or token, has the text in it: token and title, in the catalogue's order."""
+        return self._models.active.catalogue.search(text, most)
+
+    def count(self, filter_text: str, at_most: int) -> int:
+        """How many stored explanations match, counted no further than `at_most`."""
+        return self._stored().count(parse_filter(filter_text), at_most)
 
     def _stored(self) -> ExplanationRepository:
         if self._repository is None:

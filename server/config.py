@@ -17,6 +17,7 @@ from explainer.settings import Settings as ExplainerSettings
 from server.access_settings import Auth, Tls
 from server.admission_settings import Admission
 from server.outside_settings import Admin, Logs, Telemetry
+from server.web_settings import Web
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -208,6 +209,7 @@ class Config(BaseSettings):
     batching: Batching = Field(default=Batching(), description="How calls share the model.")
     audit: Audit = Field(default=Audit(), description="How explanations are kept and proved.")
     admin: Admin = Field(default=Admin(), description="Probes and metrics.")
+    web: Web = Field(default=Web(), description="The audit page.")
     logs: Logs = Field(default=Logs(), description="What is logged.")
     telemetry: Telemetry = Field(default=Telemetry(), description="Traces.")
     explain: ExplainDefaults = Field(

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from server.config import Config
     from server.records import Read, Records
     from server.replay import Replay
-    from storage import ConsistencyProof, Erased, InclusionProof, Interaction, LogState
+    from storage import ConsistencyProof, Erased, Hold, InclusionProof, Interaction, LogState, Standing
 
 LONGEST_REASON = 500
-"""Characters of the reason of an erasure."""
+"""Characters of the reason of an erasure or a hold."""
+
+WAITING_COUNTED = 1_000
+"""Entries without a place are counted no further."""
 
 
 class Keeping:
@@ -81,11 +84,7 @@ class Keeping:
             InvalidFieldError: the user id or the reason cannot be used.
             LegalHoldError: a legal hold keeps the user's records.
         """
-        check_token("user_id", user_id, self._limits, required=True)
-        if len(reason) > LONGEST_REASON or not reason.isprintable():
-            raise InvalidFieldError(
-                "reason", f"reason is not one line of at most {LONGEST_REASON} characters; shorten it."
-            )
+        self._check_reason(user_id, reason)
         return self._records.erasure.erase_user(user_id, actor=actor, reason=reason)
 
     def replay(self, explanation_id: UUID) -> Replay:
@@ -95,6 +94,45 @@ class Keeping:
     def note(self, read: Read) -> Future[None]:
         """Record a read; done when it is durable."""
         return self._records.note(read)
+
+    def standing(self, entry_id: UUID) -> Standing:
+        """Whether a record is the one that was committed to."""
+        return self._records.trail.standing(entry_id)
+
+    def recorded(self, user_id: str) -> Sequence[str]:
+        """The items that are recorded for a user, oldest first; none is an answer too."""
+        return self._records.histories.latest(user_id, self._limits.history)
+
+    def holds(self) -> Sequence[Hold]:
+        """The users whose records must not be erased."""
+        return self._records.erasure.holds()
+
+    def hold(self, user_id: str, *, actor: str, reason: str) -> None:
+        """Keep a user's records from being erased.
+
+        Raises:
+            InvalidFieldError: the user id or the reason cannot be used.
+        """
+        self._check_reason(user_id, reason)
+        self._records.erasure.hold(user_id, actor=actor, reason=reason)
+
+    def release(self, user_id: str, *, actor: str, reason: str) -> bool:
+        """End a hold; False when there was none.
+
+        Raises:
+            InvalidFieldError: the user id or the reason cannot be used.
+        """
+        self._check_reason(user_id, reason)
+        return self._records.erasure.release(user_id, actor=actor, reason=reason)
+
+    @property
+    def public_key(self) -> str:
+        """The key that checkpoints are checked with; empty where they are not signed."""
+        return "" if self._records.signer is None else self._records.signer.verifier.text
+
+    def waiting(self) -> int:
+        """Entries that have no place in the log yet, counted to a thousand."""
+        return self._records.log.waiting(WAITING_COUNTED)
 
     def checkpoint(self) -> LogState:
         """The audit log's newest signed state."""
@@ -107,3 +145,10 @@ class Keeping:
     def consistency(self, old_size: int, new_size: int | None) -> ConsistencyProof:
         """Prove that the audit log only grew."""
         return self._records.log.consistency(old_size, new_size)
+
+    def _check_reason(self, user_id: str, reason: str) -> None:
+        check_token("user_id", user_id, self._limits, required=True)
+        if len(reason) > LONGEST_REASON or not reason.isprintable():
+            raise InvalidFieldError(
+                "reason", f"reason is not one line of at most {LONGEST_REASON} characters; shorten it."
+            )

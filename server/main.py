@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from server.config import Config
+    from server.web.listener import WebListener
 
 
 async def serve(config: Config, ready: Callable[[int], None]) -> bool:
@@ -56,11 +57,14 @@ async def serve(config: Config, ready: Callable[[int], None]) -> bool:
 
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, signalled)
+        page = None if config.web.address is None else _page(application, activations, config)
         try:
             await server.start()
             ready(server.port)
             await stop.wait()
         finally:
+            if page is not None:
+                await asyncio.to_thread(page.close)
             finished = await server.stop(hurry)
     return finished
 
@@ -75,3 +79,9 @@ def started_models(config: Config, decisions: storage.ActivationRepository) -> M
     models = Models(recommender, config, Scheduler(config.batching))
     models.bundles.keep_if_possible(recommender.bundle.path, recommender.version)
     return models
+
+
+def _page(application: Application, activations: Activations, config: Config) -> WebListener:
+    from server.web.listener import WebListener  # noqa: PLC0415 - a fifth of a second for those who want no page
+
+    return WebListener(application, activations, config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from storage import bulk
 from storage.entries import Batch, explanation_entry
@@ -149,6 +149,17 @@ class ExplanationRepository:
         if not rows:
             return None
         return rows[0][0] or b"", tuple(_record(record_id, payload) for _, record_id, payload in rows)
+
+    def count(self, spec: ExplanationFilter, at_most: int) -> int:
+        """How many records match, counted no further than `at_most`: a list says "more" and stays quick.
+
+        Raises:
+            InvalidFilterError: a text of the filter can be in no database.
+            DatabaseUnavailableError: the database cannot be reached.
+        """
+        some = select(ExplanationRow.id).where(*_conditions(spec, None)).limit(at_most).subquery()
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
     def ids(self, after: UUID | None = None, limit: int = 10_000) -> tuple[UUID, ...]:
         """Read ids alone, oldest first.

@@ -96,6 +96,9 @@ class FakeCatalogue:
     def title(self, token: str) -> str:
         return self._titles.get(token, "")
 
+    def search(self, text: str, most: int) -> list[tuple[str, str]]:
+        return [(token, title) for token, title in self._titles.items() if text.lower() in title.lower()][:most]
+
     def tokens(self, most: int) -> list[str]:
         return list(self._titles)[:most]
 

@@ -1,23 +1,16 @@
-"""The causal graph of one head, from a message to a drawing."""
+"""`becausal explain --graph`: the causal graph of one head, into a file or onto the terminal."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from becausal.v1 import explanation_pb2 as pb
-from explainer.drawing import draw_svg, draw_text
-from explainer.pag import Mark, Pag, Stop
-from explainer.support import EdgeSupport
+from server import graphs
 from server.cli.failure import CommandError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-LONGEST_LABEL = 28
+    from becausal.v1 import explanation_pb2 as pb
 
 
 def write_graph(explanation: pb.Explanation, head: int, file: Path) -> None:
@@ -26,10 +19,9 @@ def write_graph(explanation: pb.Explanation, head: int, file: Path) -> None:
     Raises:
         CommandError: there is no such head, or the file cannot be written.
     """
-    pag, support = _learnt(explanation, head)
-    drawing = draw_svg(pag, _labels(explanation), len(explanation.history), support)
+    _check(explanation, head)
     try:
-        file.write_text(drawing, encoding="utf-8")
+        file.write_text(graphs.graph_svg(explanation, head), encoding="utf-8")
     except OSError as error:
         raise CommandError(f"The graph cannot be written to {file} ({error.strerror}); name another file.") from error
 
@@ -40,47 +32,10 @@ def graph_text(explanation: pb.Explanation, head: int) -> str:
     Raises:
         CommandError: there is no such head.
     """
-    pag, support = _learnt(explanation, head)
-    return draw_text(pag, _labels(explanation), len(explanation.history), support)
+    _check(explanation, head)
+    return graphs.graph_text(explanation, head)
 
 
-def _learnt(explanation: pb.Explanation, head: int) -> tuple[Pag, EdgeSupport]:
+def _check(explanation: pb.Explanation, head: int) -> None:
     if not 0 <= head < len(explanation.graphs):
         raise CommandError(f"There is no head {head}; the model has {len(explanation.graphs)}, counted from 0.")
-    graph = explanation.graphs[head]
-    n = len(explanation.history) + 1
-    marks: NDArray[np.int8] = np.zeros((n, n), dtype=np.int8)
-    share = np.zeros((len(Mark), n, n))
-    share[Mark.NONE] = 1.0
-    for edge in graph.edges:
-        at_source, at_target = _mark(edge.mark_at_source), _mark(edge.mark_at_target)
-        marks[edge.target, edge.source], marks[edge.source, edge.target] = at_source, at_target
-        share[Mark.NONE, edge.source, edge.target] = share[Mark.NONE, edge.target, edge.source] = 1.0 - edge.support
-        share[at_source, edge.target, edge.source] = edge.support_at_source
-        share[at_target, edge.source, edge.target] = edge.support_at_target
-    pag = Pag(
-        marks=marks,
-        radius=graph.radius,
-        complete=graph.complete,
-        stopped=Stop(pb.Graph.Stop.Name(graph.stopped)),
-        tests=graph.tests,
-        cutoff=graph.cutoff,
-        ambiguous=graph.ambiguous,
-        contested=graph.contested,
-        legal=graph.legal if graph.HasField("legal") else None,
-    )
-    return pag, EdgeSupport(share, len(explanation.graphs))
-
-
-def _mark(mark: pb.Edge.Mark.ValueType) -> Mark:
-    return Mark[pb.Edge.Mark.Name(mark)]
-
-
-def _labels(explanation: pb.Explanation) -> list[str]:
-    names = [title or item for title, item in zip(explanation.history_titles, explanation.history, strict=True)]
-    target = explanation.target
-    return [_short(name) for name in (*names, target.title or target.item)]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"

@@ -70,9 +70,16 @@ class Guard:
 def bearer_token(context: Context) -> str | None:
     """The token that was sent, if any."""
     for key, value in context.invocation_metadata() or ():
-        if key == "authorization" and isinstance(value, str) and value[: len(_SCHEME)].lower() == _SCHEME:
-            return value[len(_SCHEME) :].strip()
+        if key == "authorization" and isinstance(value, str):
+            return bearer_of(value)
     return None
+
+
+def bearer_of(header: str | None) -> str | None:
+    """The token in an authorization header, if any."""
+    if header is None or header[: len(_SCHEME)].lower() != _SCHEME:
+        return None
+    return header[len(_SCHEME) :].strip()
 
 
 def certificate_names(context: Context) -> list[str]:

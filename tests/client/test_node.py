@@ -5,44 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from commands import ROOT
+from node_modules import node_modules
 
 HERE = Path(__file__).parent / "node"
-MODULES = ROOT / ".venv-node"
-LOCK = "package-lock.json"
 
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    """Node.js with the packages of the lock file, which are installed once."""
-    found = shutil.which("node")
-    if found is None or shutil.which("npm") is None:
-        if "CI" in os.environ:
-            pytest.fail("Node.js is not installed; CI needs it to know that another language can call.")
-        pytest.skip("Node.js is not installed")
-    installed = MODULES / "node_modules" / ".package-lock.json"
-    if not installed.exists() or (MODULES / LOCK).read_bytes() != (HERE / LOCK).read_bytes():
-        MODULES.mkdir(exist_ok=True)
-        for name in ("package.json", LOCK):
-            shutil.copy(HERE / name, MODULES / name)
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=MODULES, check=True)  # noqa: S607 - npm of the path, as node
-    return found
+    """Where the packages of Node.js are."""
+    return str(node_modules())
 
 
 async def test_node_calls_with_the_published_protocol(node: str, address: str) -> None:
     called = await asyncio.create_subprocess_exec(
-        node,
+        "node",
         HERE / "call.js",
         ROOT / "proto",
         address,
         stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"NODE_PATH": str(MODULES / "node_modules")},
+        env=os.environ | {"NODE_PATH": node},
     )
     out, _ = await called.communicate()
 

@@ -70,6 +70,9 @@ def _instance(tmp_path: Path, versions: list[str], decisions: storage.Activation
         config = Config(bundles=folder or tmp_path / "bundles", follow_seconds=0.02)
         models = Models(loaded(tmp_path, versions[0]), config, Scheduler(config.batching))
         opened.append(models)
+        models.all = [models.active]
+        made = models.made
+        models.made = lambda recommender: models.all.append(made(recommender)) or models.all[-1]
         return Activations(models, decided or decisions, config)
 
     yield make
@@ -150,7 +153,7 @@ def unchanged(activations: Activations, versions: list[str], decisions: storage.
     assert activations._models.batcher.alive
     assert len(top(activations)) == 5
     assert decisions.latest() is None
-    assert [thread.name for thread in threading.enumerate()].count("model") == 1
+    assert [one.version for one in activations._models.all if one.batcher.alive] == [versions[0]]
 
 
 def test_a_damaged_model_is_refused(

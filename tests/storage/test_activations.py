@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select
 
 import storage
+from becausal.audit.note import Signer
+from becausal.audit.verifier import verify_file
 from storage.models import LogEntryRow
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_without_a_decision_there_is_none(database: storage.Database) -> None:
@@ -29,14 +35,26 @@ def test_the_last_decision_counts(database: storage.Database) -> None:
 
 def test_a_decision_is_an_entry_of_the_log(database: storage.Database) -> None:
     storage.ActivationRepository(database).add("sha256:a", actor="ann")
-    log = storage.AuditLog(database, "tests")
-    log.sequence_all()
+    storage.AuditLog(database, "tests").sequence_all()
 
     with database.reading() as connection:
         (row,) = connection.execute(select(LogEntryRow)).all()
     assert (row.kind, row.leaf_index, row.user_id) == ("activation", 0, None)
     document = json.loads(row.document)
     assert (document["model_version"], document["actor"]) == ("sha256:a", "ann")
+
+
+def test_the_verifier_sees_decisions_and_whether_they_were_changed(database: storage.Database, tmp_path: Path) -> None:
+    storage.ActivationRepository(database).add("sha256:a", actor="ann")
+    signer = Signer.new("tests")
+    log = storage.AuditLog(database, signer.name, signer)
+    log.sequence_all()
+    lines = storage.export_lines(storage.AuditTrail(database), log.checkpoint(), signer.verifier.text)
+    text, file = "".join(lines), tmp_path / "export.jsonl"
+    for written, intact in ((text, True), (text.replace("ann", "bob"), False)):
+        file.write_text(written)
+        report = verify_file(file, signer.verifier)
+        assert (report.intact, report.entries) == (intact, 1)
 
 
 @pytest.mark.parametrize("actor", ["x" * 513, "\0", "\ud800"])

@@ -176,10 +176,9 @@ async def released(reference: weakref.ref[Any]) -> bool:
     return False
 
 
-async def test_what_a_stream_and_a_batch_answer_is_whole_while_models_change(
+async def test_each_request_of_a_batch_is_answered_by_one_model(
     repository: storage.ExplanationRepository, tmp_path: Path, versions: list[str]
 ) -> None:
-    """Each of many requests is answered by one model; which, its answer says."""
     right = {version: await asyncio.to_thread(expected, tmp_path, version) for version in versions}
     requests = [service_pb.ExplainRequest(history=history, user_id="u") for history in HISTORIES]
     async with instance(repository, tmp_path, versions[0]) as server, AsyncClient(at(server)) as client:
@@ -191,7 +190,8 @@ async def test_what_a_stream_and_a_batch_answer_is_whole_while_models_change(
                 answers.extend(enumerate(result.explanation for result in results))
 
         calling = asyncio.gather(batches(), batches())
-        await asyncio.sleep(0.1)
+        while not answers:  # noqa: ASYNC110 - over a wire
+            await asyncio.sleep(0.01)
         await client.activate_model(model_name(versions[1]))
         await asyncio.wait_for(calling, 60)
     assert [one for one in answers if plain(one[1]) != right[one[1].model_version][one[0]][1]] == []
@@ -285,7 +285,9 @@ async def test_a_caller_that_goes_leaves_the_model_as_it_is(
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        await asyncio.sleep(0.2)  # until the server knows
+        async with asyncio.timeout(30):
+            while server._drain._calls:  # noqa: ASYNC110 - over a wire
+                await asyncio.sleep(0.01)
         go_on.set()
         await asyncio.to_thread(server._models.close)
         assert models_of(server).version == versions[0]

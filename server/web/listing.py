@@ -1,0 +1,71 @@
+"""The list of explanations, with its filters in the URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from explainer.explanation import Status
+from server.access import Role
+from server.pages import parse_filter
+from server.web import login
+from server.web.site import see_other
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from server.web.site import Site, Visit
+
+FIRST = (("/explanations", Role.AUDIT_READ), ("/what-if", Role.EXPLAIN), ("/models", Role.ADMIN))
+PAGE_SIZE = 25
+COUNTED = 1_000
+"""Matches are counted no further: the number is for orientation, and a count of millions takes seconds."""
+
+FIELDS = {
+    "user": ("user_id", "="),
+    "item": ("item", "="),
+    "cause": ("cause", "="),
+    "model": ("model_version", "="),
+    "status": ("status", "="),
+    "from": ("create_time", ">="),
+    "until": ("create_time", "<"),
+}
+"""Names in the URL, and the filter's conditions."""
+
+
+def home(site: Site, visit: Visit) -> Response:
+    """The first page that whoever looks may see."""
+    if not visit.session.known:
+        return login.ask(site, visit)
+    first = next((path for path, role in FIRST if visit.may(role)), None)
+    if first is None:
+        return site.message(visit, "Logged in", "There is no page for your roles; they are for calls by gRPC.", 200)
+    return see_other(first)
+
+
+def explanations(site: Site, visit: Visit) -> Response:
+    """A page of the list."""
+    filter_text = filter_of(visit)
+    spec = parse_filter(filter_text)
+    site.note(visit, "list", filter_text, spec.user_id)
+    page = site.application.list(PAGE_SIZE, visit.asked("page"), filter_text)
+    count = site.application.count(filter_text, COUNTED + 1)
+    return site.page(
+        visit,
+        "_list.html" if visit.wants_part else "explanations.html",
+        page=page,
+        count=f"more than {COUNTED:,}" if count > COUNTED else f"{count:,}",
+        statuses=list(Status),
+        fields=list(FIELDS),
+        filtered=bool(filter_text),
+    )
+
+
+def filter_of(visit: Visit) -> str:
+    """The filter that the URL asks for, in the protocol's own language."""
+    conditions = []
+    for name, (field, operator) in FIELDS.items():
+        value = visit.asked(name)
+        if value:
+            quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+            conditions.append(f'{field} {operator} "{quoted}"')
+    return " AND ".join(conditions)

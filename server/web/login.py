@@ -1,0 +1,55 @@
+"""In and out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from server.web.sessions import COOKIE
+from server.web.site import see_other
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from server.web.sessions import Lockout, Sessions
+    from server.web.site import Site, Visit
+
+
+def ask(site: Site, visit: Visit) -> Response:
+    """Show the login in the place of a page that needs one."""
+    return site.page(visit, "login.html", status=401, problem="", back=quote(visit.url()))
+
+
+def form(site: Site, visit: Visit) -> Response:
+    """The login by itself."""
+    return site.page(visit, "login.html", problem="", back=quote(_inside(visit.asked("back"))))
+
+
+def enter(site: Site, visit: Visit, sessions: Sessions | None = None, lockout: Lockout | None = None) -> Response:
+    """Take a token; the session before it ends, so that nobody can have prepared it."""
+    if sessions is None or lockout is None:
+        raise RuntimeError("The login needs sessions and a lockout.")
+    back = _inside(unquote(visit.asked("back")))
+    wait = lockout.wait(visit.peer)
+    if wait > 0:
+        problem = f"Too many wrong tokens. Try again in {wait:.0f} seconds."
+        return site.page(visit, "login.html", status=429, problem=problem, back=quote(back))
+    begun = sessions.begin(visit.asked("token"))
+    if begun is None or not begun[0].known:
+        lockout.failed(visit.peer)
+        problem = "That token is nobody's. Take the one that your operator gave you."
+        return site.page(visit, "login.html", status=401, problem=problem, back=quote(back))
+    lockout.succeeded(visit.peer)
+    visit.cookies[COOKIE] = begun[1]
+    return see_other(back)
+
+
+def leave(_site: Site, visit: Visit) -> Response:
+    """End the session."""
+    visit.cookies[COOKIE] = ""
+    return see_other("/login")
+
+
+def _inside(url: str) -> str:
+    """A path of this page; anything else leads home."""
+    return url if url.startswith("/") and not url.startswith(("//", "/\\")) else "/"

@@ -1,0 +1,281 @@
+"""What each page shows, and that what is stored can put nothing of its own into it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+import storage
+from fakes import FakeCatalogue, FakeRecommender
+from server.web.cards import facts_of
+from storage.models import LogEntryRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Browser
+
+SCRIPT = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+
+
+class Hostile(FakeRecommender):
+    """Its titles are pieces of pages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bundle.catalogue = FakeCatalogue({item: f"{item} {SCRIPT}" for item in "abcdtrq"})
+
+
+def reads(repository: storage.ExplanationRepository) -> list[tuple[str, str]]:
+    with repository._database.reading() as connection:
+        rows = connection.execute(
+            select(LogEntryRow.document).where(LogEntryRow.kind == "read").order_by(LogEntryRow.id)
+        )
+        return [(one["action"], one["subject"]) for one in map(json.loads, rows.scalars())]
+
+
+def test_the_list_shows_the_newest_first_and_pages_by_url(browser: Browser) -> None:
+    made = [browser.explain(user_id=f"u{number % 2}") for number in range(30)]
+    first = browser.get("/explanations")
+    shown = re.findall(r"/explanations/([0-9a-f-]{36})", first.text)
+    older = re.search(r'rel="next" href="([^"]+)"', first.text)
+    assert older is not None
+    rest = re.findall(r"/explanations/([0-9a-f-]{36})", browser.get(older[1].replace("&amp;", "&")).text)
+
+    assert shown + rest == made[::-1]
+    assert "30 explanations" in first.text
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"user": "u1"}, 2),
+        ({"user": 'no "one'}, 0),
+        ({"item": "t"}, 4),
+        ({"cause": "a"}, 4),
+        ({"model": "sha256:fake", "status": "EXPLAINED"}, 4),
+        ({"status": "NO_COUNTERFACTUAL"}, 0),
+        ({"from": "2999-01-01"}, 0),
+        ({"until": "2999-01-01", "from": "2000-01-01"}, 4),
+    ],
+)
+def test_filters_live_in_the_url(browser: Browser, query: dict[str, str], found: int) -> None:
+    for user in ("u1", "u2", "u1", "u3"):
+        browser.explain(user_id=user)
+    page = browser.get("/explanations", params=query)
+
+    assert page.status_code == 200
+    assert len(set(re.findall(r"/explanations/([0-9a-f-]{36})", page.text))) == found
+    for name, value in query.items():
+        assert f'name="{name}"' in page.text
+        assert name == "status" or f'value="{value.replace(chr(34), "&#34;")}"' in page.text
+
+
+def test_a_filter_that_cannot_be_read_is_said(browser: Browser) -> None:
+    page = browser.get("/explanations", params={"from": "yesterday"})
+
+    assert page.status_code == 400
+    assert "RFC 3339" in page.text
+
+
+def test_a_script_gets_the_list_alone(browser: Browser) -> None:
+    browser.explain()
+    part = browser.get("/explanations", headers={"hx-request": "true"}).text
+
+    assert "<html" not in part
+    assert "Because you watched Alien" in part
+
+
+def test_an_empty_database_says_what_comes(browser: Browser) -> None:
+    assert "Nothing here yet" in browser.get("/").text
+
+
+def test_one_explanation_is_one_page(browser: Browser) -> None:
+    record = browser.explain()
+    page = browser.get(f"/explanations/{record}").text
+
+    assert "Because you watched Alien" in page
+    assert re.search(r'<li class="cause">.*?Alien', page, flags=re.DOTALL)
+    assert "Ran</strong> there" in page  # what would be there instead
+    assert page.count('class="edge"') >= 1
+    assert 'aria-label="Alien and Brazil' in page or 'aria-label="Alien' in page
+    assert "Without the causes" in page
+    assert json.loads(browser.get(f"/explanations/{record}/json").text)["id"] == record
+
+
+def test_an_answer_without_a_set_is_a_page_too(browser: Browser) -> None:
+    page = browser.get(f"/explanations/{browser.explain(['c'])}").text
+
+    assert "no counterfactual" in page
+
+
+def test_what_is_not_there_is_said(browser: Browser) -> None:
+    for path in (f"/explanations/{storage.new_id()}", "/explanations/7", "/cards/7"):
+        page = browser.get(path)
+        assert (page.status_code, "There is no explanation" in page.text) == (404, True)
+    assert browser.get("/nowhere").status_code == 404
+
+
+def test_titles_and_user_ids_stay_text(opened: Callable[..., Browser]) -> None:
+    browser = opened(Hostile())
+    record = browser.explain(user_id=SCRIPT)
+    pages = [
+        browser.get("/explanations"),
+        browser.get(f"/explanations/{record}"),
+        browser.get("/what-if", params={"explanation": record, "search": SCRIPT}),
+        browser.get("/users", params={"user": SCRIPT}),
+        browser.get("/demo", params={"history": "a,b,c"}),
+        browser.get(f"/cards/{record}"),
+        browser.get("/explanations", params={"user": SCRIPT}),
+        browser.get("/log", params={"note": SCRIPT}),
+    ]
+
+    for page in pages:
+        assert page.status_code == 200, page.text
+        assert "<script>alert" not in page.text
+        assert "<img" not in page.text
+
+
+def test_a_replay_says_what_holds(browser: Browser) -> None:
+    record = browser.explain()
+    whole, part = (
+        browser.post(f"/explanations/{record}/replay", data={"csrf": browser.csrf()}, headers=headers).text
+        for headers in ({}, {"hx-request": "true"})
+    )
+
+    assert "holds" in whole
+    assert "<html" not in part
+    assert part.count('class="equal"') > 5
+
+
+def test_a_proof_is_checked(browser: Browser) -> None:
+    record = browser.explain()
+    for _ in range(200):
+        page = browser.submit(f"/explanations/{record}/verify").text
+        if "In the log, and untouched" in page:
+            break
+        time.sleep(0.05)
+
+    assert "The proof leads from the record to the signed root" in page
+    assert "becausal.test/log" in page
+
+
+def test_what_if_moves_with_the_switches(browser: Browser) -> None:
+    record = browser.explain()
+    page = browser.get("/what-if", params={"explanation": record, "off": "0", "search": "cube", "add": "d"}).text
+
+    assert re.search(r"Them!</strong>\s*1 → 3", page)
+    assert browser.get("/what-if").status_code == 200
+    assert browser.get("/what-if", params={"history": "a b", "off": ["0", "1"]}).status_code == 400
+
+
+def test_a_title_is_searched(browser: Browser) -> None:
+    page = browser.get("/what-if", params={"history": "a", "search": "qUIZ"}).text
+
+    assert "Quiz Show" in page
+
+
+def test_a_user_is_shown_taken_along_held_and_erased(
+    browser: Browser, repository: storage.ExplanationRepository
+) -> None:
+    record = browser.explain(user_id="u")
+    browser.explain(user_id="other")
+    assert record in browser.get("/users", params={"user": "u"}).text
+    lines = browser.submit("/users/export", user="u").text.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [record]
+
+    browser.submit("/users/hold", user="u", reason="a case")
+    assert browser.submit("/users/erase", user="u", typed="u", reason="asked").status_code == 409
+    assert "u</a> since" in browser.get("/users").text
+    browser.submit("/users/release", user="u", reason="done")
+    assert browser.submit("/users/erase", user="u", typed="U", reason="asked").status_code == 400
+    assert (
+        "1 explanations and 0 interactions were erased"
+        in browser.submit("/users/erase", user="u", typed="u", reason="asked").text
+    )
+    assert [str(one) for one in repository.ids()] != []
+    assert record not in [str(one) for one in repository.ids()]
+
+
+def test_every_read_is_in_the_log(browser: Browser, repository: storage.ExplanationRepository) -> None:
+    record = browser.explain()
+    browser.get("/explanations", params={"user": "u"})
+    browser.get(f"/explanations/{record}")
+    browser.submit(f"/explanations/{record}/replay")
+    browser.get("/users", params={"user": "u"})
+    browser.submit("/users/export", user="u")
+    browser.get(f"/cards/{record}")
+
+    name = f"explanations/{record}"
+    assert reads(repository) == [
+        ("list", 'user_id = "u"'),
+        ("get", name),
+        ("replay", name),
+        ("list", 'user_id = "u"'),
+        ("export", 'user_id = "u"'),
+        ("card", name),
+    ]
+
+
+def test_the_log_says_whether_it_only_grew(browser: Browser) -> None:
+    browser.explain()
+    note = _note(browser)
+    browser.explain()
+    time.sleep(0.3)
+
+    assert "it only grew" in browser.get("/log", params={"note": note.replace("\n", "\r\n")}).text
+    lines = note.split("\n")
+    lines[2] = "A" * 43 + "="
+    assert "was changed" in browser.get("/log", params={"note": "\n".join(lines)}).text
+    assert "no checkpoint" in browser.get("/log", params={"note": "x"}).text
+
+
+def _note(browser: Browser) -> str:
+    for _ in range(200):
+        found = re.search(r"<pre[^>]*>(.*?)</pre>", browser.get("/log").text, flags=re.DOTALL)
+        if found is not None:
+            return found[1].replace("&#43;", "+")
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint came")
+
+
+def test_a_card_is_html_and_json_and_keeps_the_floors(
+    opened: Callable[..., Browser], callers: dict[str, object], tokens: dict[str, str]
+) -> None:
+    browser = opened(auth=callers)
+    record = browser.explain()
+    bearer = {"authorization": f"Bearer {tokens['explain']}"}
+    fragment = browser.get(f"/cards/{record}", headers=bearer)
+    facts = browser.get(f"/cards/{record}", headers={**bearer, "accept": "application/json"}).json()
+
+    assert "<html" not in fragment.text
+    assert "Because you watched Alien" in fragment.text
+    assert "set-cookie" not in fragment.headers
+    assert [one["title"] for one in facts["because"]] == ["Alien"]
+    assert facts["otherwise"]["title"] == "Ran"
+    assert browser.get(f"/cards/{record}", headers={"authorization": "Bearer nobody"}).status_code == 401
+
+
+def test_a_withheld_reason_names_nothing(browser: Browser) -> None:
+    record = browser.application.get(UUID(browser.explain()))
+    facts = facts_of(replace(record.explanation, reason_withheld=True, reason="For you"))
+
+    assert (facts["reason"], facts["because"], facts["otherwise"]) == ("For you", [], None)
+
+
+def test_a_dead_database_is_a_page(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object) -> None:
+        raise storage.DatabaseUnavailableError("db.internal:5432 does not answer")
+
+    monkeypatch.setattr(storage.Database, "reading", down)
+    page = browser.get("/explanations")
+
+    assert page.status_code == 503
+    assert "db.internal" not in page.text
