@@ -35,7 +35,7 @@ from storage.errors import (
 from storage.export import export_lines, proof_file
 from storage.filters import ExplanationFilter
 from storage.histories import HistoryRepository, Interaction
-from storage.identifiers import new_id
+from storage.identifiers import id_of, new_id
 from storage.log import AuditLog, ConsistencyProof, InclusionProof, LogState
 from storage.records import ExplanationRecord
 from storage.repository import ExplanationRepository
@@ -90,6 +90,7 @@ __all__ = [
     "event_entry",
     "export_lines",
     "head",
+    "id_of",
     "new_id",
     "proof_file",
     "upgrade",

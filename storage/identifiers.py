@@ -49,6 +49,13 @@ def id_at(time: datetime) -> UUID:
     return UUID(int=((time - _EPOCH) // _MILLISECOND << _BITS_BELOW_TIME) | below)
 
 
+def id_of(time: datetime, digest: bytes) -> UUID:
+    """Make the id that belongs to a time (as `id_at`) and to a digest (10 bytes or more): the same whenever asked."""
+    milliseconds = (time - _EPOCH) // _MILLISECOND
+    below = int.from_bytes(digest[: _BITS_BELOW_TIME // 8]) & ~(0xF << 76 | 3 << 62)
+    return UUID(int=milliseconds << _BITS_BELOW_TIME | 7 << 76 | 2 << 62 | below)
+
+
 def time_of(record_id: UUID) -> datetime:
     """Read the time (UTC, to the millisecond) off a UUIDv7."""
     return _EPOCH + (record_id.int >> _BITS_BELOW_TIME) * _MILLISECOND

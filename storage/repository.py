@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from storage import bulk
 from storage.entries import Batch, explanation_entry
-from storage.errors import CorruptRecordError, InvalidFilterError, InvalidRecordError
+from storage.errors import CorruptRecordError, DuplicateRecordError, InvalidFilterError, InvalidRecordError
 from storage.identifiers import first_id_from
 from storage.models import KEY_LENGTH, ExplanationCauseRow, ExplanationRow
 from storage.records import decode, encode
@@ -57,15 +58,29 @@ class ExplanationRepository:
         Raises:
             InvalidRecordError: a record cannot be stored as it is.
         """
-        causes = [cause for record in records for cause in _cause_rows(record)]
-        rows = [_row(record) | _request(request, ordinal) for ordinal, record in enumerate(records)]
-        return Batch(
-            explanations=rows,
-            causes=causes,
-            entries=[
-                explanation_entry(record.id, str(row["payload"])) for record, row in zip(records, rows, strict=True)
-            ],
-        )
+        return _batch([(record, encode(record)) for record in records], request)
+
+    @staticmethod
+    def document(record: ExplanationRecord) -> str:
+        """The JSON document that a record is stored as, for `prepare_documents`; all that can be wrong is found here.
+
+        Raises:
+            InvalidRecordError: the record cannot be stored as it is.
+        """
+        document = encode(record)
+        _row(record, document)
+        list(_cause_rows(record))
+        return document
+
+    @staticmethod
+    def prepare_documents(documents: Sequence[str]) -> Batch:
+        """As `prepare`, for records that are written as their JSON documents already; these stay as they are.
+
+        Raises:
+            CorruptRecordError: one of them is no record's document.
+            InvalidRecordError: a record cannot be stored as it is.
+        """
+        return _batch([(decode(document), document) for document in documents], None)
 
     def write(self, batch: Batch) -> None:
         """Store prepared rows: all of them, on disk when this returns, or none.
@@ -79,6 +94,29 @@ class ExplanationRepository:
             return
         with self._database.writing() as connection:
             batch.insert(connection)
+
+    def load(self, batch: Batch) -> int:
+        """Store those of many prepared rows that were never stored: all of them, on disk when this returns, or none.
+
+        For work that is done again after a crash, under the same ids. What was stored and erased since is not stored again.
+
+        Returns:
+            How many records were new.
+
+        Raises:
+            DuplicateRecordError: another process keeps storing the same.
+            DatabaseUnavailableError: the database cannot be reached or written.
+            SchemaBehindError: the tables are older than this program, or not there.
+        """
+        try:
+            return self._load(batch)
+        except DuplicateRecordError:
+            # Another process stored some of them between our look and our insert: they are seen now.
+            return self._load(batch)
+
+    def _load(self, batch: Batch) -> int:
+        with self._database.writing() as connection:
+            return bulk.load(connection, batch)
 
     def get(self, record_id: UUID) -> ExplanationRecord | None:
         """Read one record; None when there is none of this id.
@@ -159,7 +197,17 @@ class ExplanationRepository:
         return tuple(_record(record_id, payload) for record_id, payload in rows)
 
 
-def _row(record: ExplanationRecord) -> dict[str, object]:
+def _batch(written: Sequence[tuple[ExplanationRecord, str]], request: RequestKey | None) -> Batch:
+    return Batch(
+        explanations=[
+            _row(record, document) | _request(request, ordinal) for ordinal, (record, document) in enumerate(written)
+        ],
+        causes=[cause for record, _ in written for cause in _cause_rows(record)],
+        entries=[explanation_entry(record.id, document) for record, document in written],
+    )
+
+
+def _row(record: ExplanationRecord, document: str) -> dict[str, object]:
     explanation = record.explanation
     return {
         "id": record.id,
@@ -168,7 +216,7 @@ def _row(record: ExplanationRecord) -> dict[str, object]:
         "target_item": _key("target.item", explanation.target.item),
         "model_version": _key("model_version", explanation.model_version),
         "status": explanation.status.value,
-        "payload": encode(record),
+        "payload": document,
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from server.cli import ask, audit, bench, db, evaluate, histories, model, models, serving, token
+from server.cli import ask, audit, batch, bench, db, evaluate, histories, model, models, serving, token
 from server.cli.failure import EXPECTED
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ app.command("recommend")(ask.recommend)
 app.command("explain")(ask.explain)
 app.command("what-if")(ask.what_if)
 app.command("evaluate")(evaluate.evaluate_)
+app.command("batch")(batch.batch_)
 app.command("serve")(serving.serve)
 app.command("bench")(bench.bench)
 app.command("token")(token.token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batch.errors import BatchError
 from explainer.errors import ExplainerError
 from recommender.errors import RecommenderError
 from server.config import ConfigError
@@ -14,6 +15,7 @@ class CommandError(Exception):
 
 
 EXPECTED = (
+    BatchError,
     CommandError,
     ConfigError,
     ExplainerError,
