@@ -52,7 +52,7 @@ screenshots: .venv/.done .demo/bundle/manifest.json browser ## Take the pictures
 	@$(BIN)/python tools/screenshots.py
 
 test: .venv/.done .venv-recbole/.done .demo/ml-100k/.done browser ## Run every test, RecBole's conformance among them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 	.venv-recbole/bin/python -m pytest tests/conformance
 
 soak: .venv/.done .demo/bundle/manifest.json ## The faults at full length (200 rounds of kill -9, 10,000 spoilt messages), and memory over 20,000 calls

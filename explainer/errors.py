@@ -5,6 +5,7 @@
     ├── InvalidCorrelationError  the correlation matrix is not one
     ├── InvalidParameterError    a setting is out of its range
     ├── EmptyHistoryError        there is nothing to explain from
+    ├── NothingLeftError         the user has had everything, so nothing is recommended
     ├── TargetInHistoryError     the target is never recommended: the user already has it
     ├── TargetOutsideTopKError   the target does not stand in the place to be explained
     ├── CancelledError           the caller asked to stop
@@ -38,6 +39,10 @@ class InvalidParameterError(ExplainerError):
 
 class EmptyHistoryError(ExplainerError):
     """The history holds no item."""
+
+
+class NothingLeftError(ExplainerError):
+    """The user has had every item of the catalogue."""
 
 
 class TargetInHistoryError(ExplainerError):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from explainer.budget import Budget
-from explainer.errors import EmptyHistoryError, TargetInHistoryError, TargetOutsideTopKError
+from explainer.errors import EmptyHistoryError, NothingLeftError, TargetInHistoryError, TargetOutsideTopKError
 from explainer.explanation import (
     Cause,
     Cost,
@@ -75,6 +75,7 @@ def explain(
 
     Raises:
         EmptyHistoryError: the history holds no item.
+        NothingLeftError: the user has had every item of the catalogue.
         TargetInHistoryError: the user already has the target.
         TargetOutsideTopKError: the target does not stand in the place to be explained.
         InvalidParameterError: there is no such language or verb.
@@ -165,7 +166,13 @@ def _target(
     if not history.items:
         raise EmptyHistoryError("The history is empty; give at least one item that the model knows.")
     if target is None:
-        first = model.top(history, 1)[0]
+        best = model.top(history, 1)
+        if not best:
+            raise NothingLeftError(
+                "The history has every item of the catalogue, so nothing is recommended and there is nothing to explain; "
+                "send another history."
+            )
+        first = best[0]
         return RankedItem(first.item, wording.title(first.item), 1, first.score)
     if target in history.items or target in history.older:
         raise TargetInHistoryError(

@@ -68,6 +68,7 @@ TABLE: Mapping[type[Exception], Answer] = {
     errors.PermissionDeniedError: Answer(grpc.StatusCode.PERMISSION_DENIED, reasons.PERMISSION_DENIED),
     explainer_errors.InvalidParameterError: Answer(_INVALID, reasons.INVALID_FIELD),
     explainer_errors.EmptyHistoryError: Answer(_INVALID, reasons.NO_KNOWN_ITEMS, "history"),
+    explainer_errors.NothingLeftError: Answer(_INVALID, reasons.NOTHING_LEFT, "history"),
     explainer_errors.TargetInHistoryError: Answer(_INVALID, reasons.ITEM_IN_HISTORY, "item"),
     explainer_errors.TargetOutsideTopKError: Answer(_INVALID, reasons.ITEM_OUTSIDE_TOP_K, "item"),
     explainer_errors.CancelledError: Answer(grpc.StatusCode.CANCELLED, reasons.CALLER_GONE),

@@ -76,6 +76,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The model's files are not what its digest says, or it cannot explain anything; nothing changed. FAILED_PRECONDITION."""
     ACTIVATION_UNDER_WAY: _ErrorReason.ValueType  # 26
     """Another model is being activated, or the last one is not unloaded yet; nothing was done. ABORTED, with RetryInfo."""
+    NOTHING_LEFT: _ErrorReason.ValueType  # 27
+    """The user has had every item of the catalogue, so nothing is recommended. INVALID_ARGUMENT."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo.reason is the value's name; ErrorInfo.domain is "becausal"."""
@@ -134,4 +136,6 @@ MODEL_DAMAGED: ErrorReason.ValueType  # 25
 """The model's files are not what its digest says, or it cannot explain anything; nothing changed. FAILED_PRECONDITION."""
 ACTIVATION_UNDER_WAY: ErrorReason.ValueType  # 26
 """Another model is being activated, or the last one is not unloaded yet; nothing was done. ABORTED, with RetryInfo."""
+NOTHING_LEFT: ErrorReason.ValueType  # 27
+"""The user has had every item of the catalogue, so nothing is recommended. INVALID_ARGUMENT."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

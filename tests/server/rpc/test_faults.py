@@ -143,7 +143,8 @@ async def test_callers_that_vanish_leave_nothing_behind(
 
         async def one() -> None:
             call = stub.Explain(GOOD)
-            asyncio.get_running_loop().call_later(chance.uniform(0, 0.1), call.cancel)
+            if chance.random() < 0.8:  # most of them
+                asyncio.get_running_loop().call_later(chance.uniform(0, 0.1), call.cancel)
             answered.add(UUID((await call).id))
 
         async def many() -> None:

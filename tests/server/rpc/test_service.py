@@ -155,6 +155,7 @@ async def test_list_pages_through_all_newest_first(stub: ExplanationServiceStub)
 
 BAD = {
     "empty history": ("Explain", explain_request(history=[]), "INVALID_FIELD", "history"),
+    "everything there is": ("Explain", explain_request(history=[*"abcdtrq"]), "NOTHING_LEFT", "history"),
     "only unknown items": ("Explain", explain_request(history=["x", "y"]), "NO_KNOWN_ITEMS", "history"),
     "long token": ("Explain", explain_request(history=["a" * 999]), "INVALID_FIELD", "history[0]"),
     "control character": ("Explain", explain_request(user_id="a\0b"), "INVALID_FIELD", "user_id"),
