@@ -5,7 +5,7 @@
 `loop` explains in this process and stores nothing; `runs` are whole runs of `becausal batch` over the same users, into
 Parquet; histories are the newest 20 items of real users. Figures per core-second hold on a busy machine too, where
 wall-clock times do not: beside these stands how many cores the workers got. `memory` takes histories of two items, so that
-there can be many.
+there can be many. `memory_without_model` is the run alone, with a work that does nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from batch.folder import RunFolder
+from batch.preparing import Preparing
+from batch.run import run as batch_run
+from batch.values import Answer, Cluster
 from explainer import warm_up
 from recommender import Recommender, load_bundle, read_dataset
 from server.application import FOREVER, Application
@@ -125,17 +129,63 @@ def run(histories: Histories, workers: int, block: int = BLOCK) -> dict[str, Any
         parquet.write_table(pa.table({"user_id": list(histories), "history": list(histories.values())}), source)
         command = [BECAUSAL, "batch", "--bundle", BUNDLE, "--histories", source, "--out", out, "--json"]
         command += ["--workers", str(workers), "--block", str(block)]
-        ended = Event()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:  # noqa: S603 - our own command
-            watched = Watched(process.pid)
-            watching = Thread(target=watched.watch, args=(ended,))
-            watching.start()
-            text, _ = process.communicate()
-            ended.set()
-            watching.join()
-        report = json.loads(text)
+        report, watched = watched_run(command)
         times = sorted(path.stat().st_mtime for path in (out / "users").iterdir())
     return figures(report, watched, times, workers=workers, block=block)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """A work without a model: what is left is the run itself."""
+
+    kind: str = "explanations"
+    keeps_files: bool = True
+
+    def open(self, _: object) -> Nothing:
+        """Nothing to load."""
+        return self
+
+    def answer(self, user_id: str, _: object) -> Answer:
+        """A row as large as a short record's."""
+        return Answer(({"user_id": user_id, "ordinal": 0, "payload": user_id * 400},), ("EXPLAINED",))
+
+    def keep(self, _: object) -> None:
+        """Nowhere."""
+
+
+def run_nothing(folder: Path) -> None:
+    """In a process of its own, so that its memory is a driver's."""
+    work = Nothing()
+    preparing = Preparing(folder / "histories.parquet")
+    report = batch_run(work, RunFolder(folder / "out", work.kind), preparing, Cluster(workers=2), asked={})
+    print(json.dumps(report))
+
+
+def without_model(users: int) -> dict[str, Any]:
+    """Memory of a run whose work does nothing."""
+    with tempfile.TemporaryDirectory() as scratch:
+        histories = pairs(users)
+        table = pa.table({"user_id": list(histories), "history": list(histories.values())})
+        parquet.write_table(table, Path(scratch) / "histories.parquet")
+        report, watched = watched_run([sys.executable, "-m", "benchmarks.batch", "--nothing", scratch])
+    return {
+        "users": report["users"]["answered"],
+        "driver_mb": watched.bytes[watched.root] / 1e6,
+        "worker_mb": watched.megabytes("ray::MapWorker"),
+    }
+
+
+def watched_run(command: list[Any]) -> tuple[dict[str, Any], Watched]:
+    """What a command prints, and what it took."""
+    ended = Event()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:  # noqa: S603 - our own command
+        watched = Watched(process.pid)
+        watching = Thread(target=watched.watch, args=(ended,))
+        watching.start()
+        text, _ = process.communicate()
+        ended.set()
+        watching.join()
+    return json.loads(text), watched
 
 
 def figures(
@@ -154,7 +204,7 @@ def figures(
         "core_hours_per_million": report["cost"]["coreHoursPerMillion"],
         "bytes_per_user": report["bytes"] / users,
         "core_seconds_of_driver_and_ray": sum(watched.seconds.values()) - seconds,
-        "driver_mb": watched.megabytes("becausal"),
+        "driver_mb": watched.bytes[watched.root] / 1e6,
         "worker_mb": watched.megabytes("ray::MapWorker"),
     }
 
@@ -179,6 +229,7 @@ def measured(users: int, memory: list[int]) -> dict[str, Any]:
             "cores_got": _ratio(runs, lambda one: one["cores_got"]),
         },
         "memory": [run(pairs(count), 2, block=64) for count in memory],
+        "memory_without_model": [without_model(count) for count in (1000, 100_000)],
     }
 
 
@@ -192,7 +243,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=192)
     parser.add_argument("--memory", type=int, nargs="*", default=[1000, 12_000])
+    parser.add_argument("--nothing", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.nothing is not None:
+        run_nothing(given.nothing)
+        return
     warm_up()
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
     print(json.dumps({"machine": machine, **measured(given.users, given.memory)}, indent=1))
