@@ -58,7 +58,7 @@ class ExplanationRepository:
         Raises:
             InvalidRecordError: a record cannot be stored as it is.
         """
-        return _batch([(record, encode(record)) for record in records], request)
+        return _batch([(record, None) for record in records], request)
 
     @staticmethod
     def document(record: ExplanationRecord) -> str:
@@ -67,10 +67,8 @@ class ExplanationRepository:
         Raises:
             InvalidRecordError: the record cannot be stored as it is.
         """
-        document = encode(record)
-        _row(record, document)
         list(_cause_rows(record))
-        return document
+        return str(_row(record)["payload"])
 
     @staticmethod
     def prepare_documents(documents: Sequence[str]) -> Batch:
@@ -197,17 +195,15 @@ class ExplanationRepository:
         return tuple(_record(record_id, payload) for record_id, payload in rows)
 
 
-def _batch(written: Sequence[tuple[ExplanationRecord, str]], request: RequestKey | None) -> Batch:
-    return Batch(
-        explanations=[
-            _row(record, document) | _request(request, ordinal) for ordinal, (record, document) in enumerate(written)
-        ],
-        causes=[cause for record, _ in written for cause in _cause_rows(record)],
-        entries=[explanation_entry(record.id, document) for record, document in written],
-    )
+def _batch(given: Sequence[tuple[ExplanationRecord, str | None]], request: RequestKey | None) -> Batch:
+    """The rows of records, some of which are written as documents already."""
+    causes = [cause for record, _ in given for cause in _cause_rows(record)]
+    rows = [_row(*one) | _request(request, ordinal) for ordinal, one in enumerate(given)]
+    entries = [explanation_entry(record.id, str(row["payload"])) for (record, _), row in zip(given, rows, strict=True)]
+    return Batch(explanations=rows, causes=causes, entries=entries)
 
 
-def _row(record: ExplanationRecord, document: str) -> dict[str, object]:
+def _row(record: ExplanationRecord, document: str | None = None) -> dict[str, object]:
     explanation = record.explanation
     return {
         "id": record.id,
@@ -216,7 +212,7 @@ def _row(record: ExplanationRecord, document: str) -> dict[str, object]:
         "target_item": _key("target.item", explanation.target.item),
         "model_version": _key("model_version", explanation.model_version),
         "status": explanation.status.value,
-        "payload": document,
+        "payload": encode(record) if document is None else document,
     }
 
 
