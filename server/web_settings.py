@@ -30,4 +30,7 @@ class Web(BaseModel):
         description="File with 32 bytes or more that signs sessions, the same for all instances; unset: new ones at each "
         "start, which ends the sessions.",
     )
+    evaluation: Path | None = Field(
+        default=None, description="Folder that `becausal evaluate --out` wrote, shown as Quality; unset: none."
+    )
     session_hours: float = Field(default=8.0, gt=0, description="How long a login holds, in hours.")

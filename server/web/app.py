@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from server.access import Access, Role, current_caller
 from server.rpc.authorizing import bearer_of
 from server.rpc.errors import answer_for, status_of
-from server.web import cards, detail, listing, log_page, login, models_page, users, what_if
+from server.web import cards, detail, listing, log_page, login, models_page, quality, users, what_if
 from server.web.sessions import COOKIE, Lockout, Sessions, same
 from server.web.shield import LOOPBACK, Shield
 from server.web.site import HERE, Site, Visit
@@ -74,6 +74,8 @@ PAGES = (
     Page("/users/release", users.release, Role.AUDIT_ERASE, "POST"),
     Page("/models", models_page.show, Role.ADMIN),
     Page("/models/activate", models_page.activate, Role.ADMIN, "POST"),
+    Page("/quality", quality.show, Role.AUDIT_READ),
+    Page("/quality/{name}", quality.plot, Role.AUDIT_READ),
     Page("/log", log_page.show, Role.AUDIT_READ),
     Page("/cards/{id}", cards.card, Role.EXPLAIN),
     Page("/demo", cards.demo, Role.EXPLAIN),

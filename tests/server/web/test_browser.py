@@ -22,7 +22,7 @@ from server.records import Records
 from server.web.listener import WebListener
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
@@ -45,8 +45,8 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def page_over(url: str, folder: Path) -> Iterator[tuple[str, str]]:
-    """The page on a port, and an explanation that it has."""
+def page_over(url: str, folder: Path, histories: Sequence[Sequence[str]] = ()) -> Iterator[tuple[str, str]]:
+    """The page on a port, and an explanation that it has, if any."""
     storage.upgrade(url)
     config = Config(web={"address": "127.0.0.1:0"}, bundle=folder / "bundle")
     with storage.Database(url) as database, Records(database, config.audit) as records:
@@ -55,12 +55,12 @@ def page_over(url: str, folder: Path) -> Iterator[tuple[str, str]]:
         application = Application(models, config, records.explanations, records)
         listener = WebListener(application, Activations(models, storage.ActivationRepository(database), config), config)
         made = [
-            application.explain(["a", "b", "c"], None, config.explain.settings(), f"u{number}", Patience())
-            for number in range(30)
+            application.explain(history, None, config.explain.settings(), f"u{number}", Patience())
+            for number, history in enumerate(histories)
         ]
         application.store(made)
         try:
-            yield f"http://127.0.0.1:{listener.port}", str(made[0].id)
+            yield f"http://127.0.0.1:{listener.port}", str(made[0].id) if made else ""
         finally:
             listener.close()
             application.close()
@@ -69,7 +69,7 @@ def page_over(url: str, folder: Path) -> Iterator[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     folder = tmp_path_factory.mktemp("page")
-    with page_over(f"sqlite:///{folder / 'becausal.db'}", folder) as one:
+    with page_over(f"sqlite:///{folder / 'becausal.db'}", folder, histories=[["a", "b", "c"]] * 30) as one:
         yield one
 
 
@@ -104,6 +104,7 @@ def paths(record: str) -> list[str]:
         "/users",
         "/log",
         "/models",
+        "/quality",
         "/login",
     ]
 
@@ -187,3 +188,22 @@ def test_it_works_without_scripts(page: Page, served: tuple[str, str]) -> None:
     page.check("text=Alien")
     page.click("text=Look")
     assert page.locator(".moves li").count() >= 1
+
+
+def test_an_empty_database_and_one_that_is_gone_are_pages(
+    page: Page, axe: str, tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with page_over(sqlite_url, tmp_path) as (address, _):
+        page.goto(f"{address}/explanations")
+        assert "Nothing here yet" in page.inner_text("main")
+        found = page.evaluate(f"() => {{ {axe}; return axe.run(document, {{resultTypes: ['violations']}}); }}")
+        assert [one["id"] for one in found["violations"]] == []
+
+        def down(*_: object) -> None:
+            raise storage.DatabaseUnavailableError("db.internal does not answer")
+
+        monkeypatch.setattr(storage.Database, "reading", down)
+        answer = page.request.get(f"{address}/explanations")
+        assert answer.status == 503
+        assert "try again" in answer.text()
+        assert "db.internal" not in answer.text()

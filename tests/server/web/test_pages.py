@@ -19,6 +19,7 @@ from storage.models import LogEntryRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from conftest import Browser
 
@@ -244,6 +245,25 @@ def _note(browser: Browser) -> str:
             return found[1].replace("&#43;", "+")
         time.sleep(0.05)
     raise AssertionError("no checkpoint came")
+
+
+def test_quality_shows_what_was_evaluated(opened: Callable[..., Browser], tmp_path: Path) -> None:
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    web = {"address": "127.0.0.1:8080", "evaluation": folder}
+    assert "No evaluation yet" in opened(web=web).get("/quality").text
+    (folder / "evaluation.json").write_text(json.dumps({"facts": {"model": "sha256:other"}}))
+    (folder / "evaluation.md").write_text(f"# Evaluation\n\n| method | size |\n|---|---|\n| `exact` | {SCRIPT} |\n")
+    (folder / "sizes.png").write_bytes(b"a picture")
+    browser = opened(web=web)
+    page = browser.get("/quality").text
+
+    assert "<td><code>exact</code></td>" in page
+    assert "<script>alert" not in page
+    assert "sha256:fake</code> answers now" in page
+    assert browser.get("/quality/sizes.png").content == b"a picture"
+    for name in ("evaluation.json", "..%2Fkey", "nothing.png"):
+        assert browser.get(f"/quality/{name}").status_code == 404
 
 
 def test_a_card_is_html_and_json_and_keeps_the_floors(
