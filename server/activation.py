@@ -145,7 +145,7 @@ class Activations:
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
-        # Whoever only looks whether something was decided has the turn for a moment.
+        # Whoever follows a decision may have the turn only to find that there is nothing left to follow.
         if not self._turn.acquire(timeout=LOOKING_SECONDS):
             raise ActivationUnderWayError("A model is being activated already; try again when that is done.")
         try:

@@ -113,6 +113,12 @@ def parse_filter(text: str) -> ExplanationFilter:
     )
 
 
+def condition(field: str, operator: str, value: str) -> str:
+    """One condition as `parse_filter` reads it."""
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{field} {operator} "{quoted}"'
+
+
 def _status(text: str | None) -> Status | None:
     if text is None:
         return None

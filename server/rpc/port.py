@@ -26,13 +26,20 @@ def check_exposure(config: Config) -> None:
     Raises:
         ConfigError: TLS or callers are missing, and `allow_insecure` is off.
     """
-    missing = [
-        name for name, there in (("tls.certificate", config.tls.on), ("auth.callers", config.auth.callers)) if not there
-    ]
-    if missing and not config.allow_insecure and not is_local(config.address):
+    refuse_strangers(config, config.address, "tls.certificate", encrypted=config.tls.on)
+
+
+def refuse_strangers(config: Config, address: str, encryption: str, *, encrypted: bool, setting: str = "") -> None:
+    """The same for any port: ``encryption`` names what would encrypt it, ``setting`` the one of the address.
+
+    Raises:
+        ConfigError: encryption or callers are missing, and `allow_insecure` is off.
+    """
+    missing = [name for name, there in ((encryption, encrypted), ("auth.callers", config.auth.callers)) if not there]
+    if missing and not config.allow_insecure and not is_local(address):
         raise ConfigError(
-            f"{config.address} is open to other machines without {' and '.join(missing)}; set them, listen on 127.0.0.1, or "
-            "set allow_insecure = true where something else protects the port."
+            f"{setting}{address} is open to other machines without {' and '.join(missing)}; set them, listen on 127.0.0.1, "
+            "or set allow_insecure = true where something else protects the port."
         )
 
 

@@ -11,6 +11,7 @@ import grpc
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -88,8 +89,8 @@ def web_app(application: Application, activations: Activations, config: Config) 
     Raises:
         ConfigError: the secret cannot be read.
     """
-    access = Access.of(config.auth)
-    around = _Around(Site(application, activations, config), access, Sessions(access, config), Lockout(), config)
+    sessions = Sessions(Access.of(config.auth), config)
+    around = _Around(Site(application, activations, sessions, Lockout(), config), config)
     routes: list[Any] = [Route(page.path, around.endpoint(page), methods=[page.method]) for page in PAGES]
     routes.append(Mount("/static", StaticFiles(directory=HERE / "static")))
     host = (config.web.address or "").rpartition(":")[0].strip("[]")
@@ -100,21 +101,18 @@ def web_app(application: Application, activations: Activations, config: Config) 
 class _Around:
     """Finds the session, asks for the role, checks forms, and turns errors into pages."""
 
-    def __init__(self, site: Site, access: Access, sessions: Sessions, lockout: Lockout, config: Config) -> None:
+    def __init__(self, site: Site, config: Config) -> None:
         self._site = site
-        self._access = access
-        self._sessions = sessions
-        self._lockout = lockout
         self._secure = config.web.https or config.tls.on
 
     def endpoint(self, page: Page) -> Callable[[Request], Any]:
         async def answered(request: Request) -> Response:
-            session = self._sessions.read(request.cookies.get(COOKIE))
+            session = self._site.sessions.read(request.cookies.get(COOKIE))
             fresh = None
             bearer = bearer_of(request.headers.get("authorization"))
             if bearer is not None or session is None:
                 # A backend that fetches cards sends its token with each request and keeps no cookie.
-                begun = self._sessions.begin(bearer or "") or self._sessions.begin()
+                begun = self._site.sessions.begin(bearer or "") or self._site.sessions.begin()
                 if begun is None:  # nobody's session always begins
                     raise RuntimeError("no session could begin")
                 session, cookie = begun
@@ -134,8 +132,6 @@ class _Around:
         if refused is not None:
             return refused
         try:
-            if page.show is login.enter:
-                return login.enter(self._site, visit, self._sessions, self._lockout)
             return page.show(self._site, visit)
         except Exception as error:
             answer = answer_for(error)
@@ -162,6 +158,4 @@ class _Around:
 
 
 async def _lost(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as Starlette calls it
-    from starlette.responses import PlainTextResponse  # noqa: PLC0415 - here alone
-
     return PlainTextResponse("There is no such page; begin at /.\n", 404)

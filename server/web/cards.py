@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from starlette.responses import JSONResponse
 
 from explainer.explanation import Status
 from server.application import Patience
-from server.errors import ExplanationNotFoundError
+from server.web.site import explanation_id, tokens_of
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -22,18 +21,15 @@ ROW = 4
 
 def card(site: Site, visit: Visit) -> Response:
     """The card of a stored explanation: a fragment without a page around it, or JSON when that is accepted."""
-    try:
-        explanation_id = UUID(visit.parts["id"])
-    except ValueError:
-        raise ExplanationNotFoundError("name", "There is no explanation of that name.") from None
-    site.note(visit, "card", f"explanations/{explanation_id}")
-    facts = facts_of(site.application.get(explanation_id).explanation)
+    record_id = explanation_id(visit.parts["id"])
+    site.note(visit, "card", f"explanations/{record_id}")
+    facts = facts_of(site.application.get(record_id).explanation)
     return JSONResponse(facts) if visit.accepts_json else site.page(visit, "_card.html", card=facts)
 
 
 def demo(site: Site, visit: Visit) -> Response:
     """A row of recommendations with their cards, for a history; nothing is stored."""
-    history = [item for item in visit.asked("history").replace(",", " ").split() if item]
+    history = tokens_of(visit.asked("history"))
     cards: list[dict[str, Any]] = []
     if history:
         settings = site.config.explain.settings()

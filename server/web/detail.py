@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from google.protobuf.json_format import MessageToJson
 from markupsafe import Markup
@@ -14,9 +13,9 @@ from becausal.audit.entries import entry_leaf
 from becausal.audit.merkle import verify_inclusion
 from explainer.explanation import Relation
 from server.application import Patience
-from server.errors import ExplanationNotFoundError
 from server.graphs import graph_svg
 from server.rpc.messages import explanation_message
+from server.web.site import explanation_id
 from server.what_if import Edit
 from storage import NoCheckpointError, NotInLogError
 
@@ -71,7 +70,6 @@ def explanation(site: Site, visit: Visit) -> Response:
         graphs=graphs,
         lists=_lists(site, told),
         relations=RELATIONS,
-        back=visit.asked("back") or "/explanations",
     )
 
 
@@ -83,29 +81,27 @@ def stored(site: Site, visit: Visit) -> Response:
 
 def replayed(site: Site, visit: Visit) -> Response:
     """Compute it again, and say what holds."""
-    explanation_id = _id(visit)
-    site.note(visit, "replay", f"explanations/{explanation_id}")
-    replay = site.compute(lambda: site.application.keeping.replay(explanation_id))
+    record_id = explanation_id(visit.parts["id"])
+    site.note(visit, "replay", f"explanations/{record_id}")
+    replay = site.compute(lambda: site.application.keeping.replay(record_id))
     template = "_replay.html" if visit.wants_part else "replay.html"
-    return site.page(visit, template, replay=replay, id=explanation_id)
+    return site.page(visit, template, replay=replay, id=record_id)
 
 
 def verified(site: Site, visit: Visit) -> Response:
     """Prove that it stands in the signed log, and check the proof here."""
-    explanation_id = _id(visit)
-    site.note(visit, "verify", f"explanations/{explanation_id}")
+    record_id = explanation_id(visit.parts["id"])
+    site.note(visit, "verify", f"explanations/{record_id}")
     problem, proof, holds = "", None, False
     try:
-        proof = site.application.keeping.inclusion(explanation_id)
+        proof = site.application.keeping.inclusion(record_id)
         leaf = entry_leaf(proof.entry_id, proof.kind, proof.commitment)
         holds = verify_inclusion(leaf, proof.index, proof.state.size, proof.proof, proof.state.root)
     except (NotInLogError, NoCheckpointError) as error:
         problem = str(error)
-    standing = site.application.keeping.standing(explanation_id)
+    standing = site.application.keeping.standing(record_id)
     template = "_verify.html" if visit.wants_part else "verify.html"
-    return site.page(
-        visit, template, proof=proof, holds=holds, problem=problem, standing=standing.value, id=explanation_id
-    )
+    return site.page(visit, template, proof=proof, holds=holds, problem=problem, standing=standing.value, id=record_id)
 
 
 def timeline(told: Explanation) -> list[Step]:
@@ -128,18 +124,9 @@ def timeline(told: Explanation) -> list[Step]:
 
 
 def _read(site: Site, visit: Visit, action: str) -> ExplanationRecord:
-    explanation_id = _id(visit)
-    site.note(visit, action, f"explanations/{explanation_id}")
-    return site.application.get(explanation_id)
-
-
-def _id(visit: Visit) -> UUID:
-    try:
-        return UUID(visit.parts["id"])
-    except ValueError:
-        raise ExplanationNotFoundError(
-            "name", "There is no explanation of that name; look for it in the list."
-        ) from None
+    record_id = explanation_id(visit.parts["id"])
+    site.note(visit, action, f"explanations/{record_id}")
+    return site.application.get(record_id)
 
 
 def _lists(site: Site, told: Explanation) -> WhatIf | None:

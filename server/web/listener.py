@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from becausal.channel import is_local
 from server.config import ConfigError
+from server.rpc.port import refuse_strangers
 from server.web.app import web_app
 
 if TYPE_CHECKING:
@@ -28,19 +28,10 @@ def check_exposure(config: Config) -> None:
     Raises:
         ConfigError: HTTPS or callers are missing, and `allow_insecure` is off.
     """
-    address = config.web.address
-    if address is None or config.allow_insecure or is_local(address):
-        return
-    https = config.tls.on or config.web.https
-    missing = [
-        name
-        for name, there in (("tls.certificate or web.https", https), ("auth.callers", config.auth.callers))
-        if not there
-    ]
-    if missing:
-        raise ConfigError(
-            f"web.address {address} is open to other machines without {' and '.join(missing)}; set them, listen on "
-            "127.0.0.1, or set allow_insecure = true where something else protects the port."
+    if config.web.address is not None:
+        https = config.tls.on or config.web.https
+        refuse_strangers(
+            config, config.web.address, "tls.certificate or web.https", encrypted=https, setting="web.address "
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from explainer.explanation import Status
 from server.access import Role
-from server.pages import parse_filter
+from server.pages import condition, parse_filter
 from server.web import login
 from server.web.site import see_other
 
@@ -48,24 +48,24 @@ def explanations(site: Site, visit: Visit) -> Response:
     spec = parse_filter(filter_text)
     site.note(visit, "list", filter_text, spec.user_id)
     page = site.application.list(PAGE_SIZE, visit.asked("page"), filter_text)
-    count = site.application.count(filter_text, COUNTED + 1)
     return site.page(
         visit,
         "_list.html" if visit.wants_part else "explanations.html",
         page=page,
-        count=f"more than {COUNTED:,}" if count > COUNTED else f"{count:,}",
+        count=counted(site, filter_text),
         statuses=list(Status),
-        fields=list(FIELDS),
         filtered=bool(filter_text),
     )
 
 
+def counted(site: Site, filter_text: str) -> str:
+    """How many match, in words from `COUNTED` on."""
+    count = site.application.count(filter_text, COUNTED + 1)
+    return f"more than {COUNTED:,}" if count > COUNTED else f"{count:,}"
+
+
 def filter_of(visit: Visit) -> str:
     """The filter that the URL asks for, in the protocol's own language."""
-    conditions = []
-    for name, (field, operator) in FIELDS.items():
-        value = visit.asked(name)
-        if value:
-            quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-            conditions.append(f'{field} {operator} "{quoted}"')
-    return " AND ".join(conditions)
+    return " AND ".join(
+        condition(field, operator, visit.asked(name)) for name, (field, operator) in FIELDS.items() if visit.asked(name)
+    )

@@ -11,7 +11,6 @@ from server.web.site import see_other
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from server.web.sessions import Lockout, Sessions
     from server.web.site import Site, Visit
 
 
@@ -25,21 +24,19 @@ def form(site: Site, visit: Visit) -> Response:
     return site.page(visit, "login.html", problem="", back=quote(_inside(visit.asked("back"))))
 
 
-def enter(site: Site, visit: Visit, sessions: Sessions | None = None, lockout: Lockout | None = None) -> Response:
+def enter(site: Site, visit: Visit) -> Response:
     """Take a token; the session before it ends, so that nobody can have prepared it."""
-    if sessions is None or lockout is None:
-        raise RuntimeError("The login needs sessions and a lockout.")
     back = _inside(unquote(visit.asked("back")))
-    wait = lockout.wait(visit.peer)
+    wait = site.lockout.wait(visit.peer)
     if wait > 0:
         problem = f"Too many wrong tokens. Try again in {wait:.0f} seconds."
         return site.page(visit, "login.html", status=429, problem=problem, back=quote(back))
-    begun = sessions.begin(visit.asked("token"))
+    begun = site.sessions.begin(visit.asked("token"))
     if begun is None or not begun[0].known:
-        lockout.failed(visit.peer)
+        site.lockout.failed(visit.peer)
         problem = "That token is nobody's. Take the one that your operator gave you."
         return site.page(visit, "login.html", status=401, problem=problem, back=quote(back))
-    lockout.succeeded(visit.peer)
+    site.lockout.succeeded(visit.peer)
     visit.cookies[COOKIE] = begun[1]
     return see_other(back)
 

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from server.access import ANONYMOUS, token_hash
+from server.access import ANONYMOUS, Caller, token_hash
 from server.config import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.access import Access, Caller
+    from server.access import Access
     from server.config import Config
 
 COOKIE = "becausal_session"
 LEAST_SECRET = 32
+_NOBODY = Caller("", frozenset())
 FREE_TRIES = 5
 """Wrong tokens from one address before it has to wait."""
 
@@ -130,6 +131,3 @@ def _secret(config: Config) -> bytes:
             f"web.secret_file {file} has {len(secret)} bytes; put {LEAST_SECRET} random ones or more there."
         )
     return secret
-
-
-_NOBODY = type(ANONYMOUS)("", frozenset())

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlencode
+from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from server.access import Role
+from server.errors import ExplanationNotFoundError
 from server.records import Read
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from server.activation import Activations
     from server.application import Application
     from server.config import Config
-    from server.web.sessions import Session
+    from server.web.sessions import Lockout, Session, Sessions
 
 Result = TypeVar("Result")
 
@@ -92,8 +94,12 @@ class Visit:
 class Site:
     """What all pages share."""
 
-    def __init__(self, application: Application, activations: Activations, config: Config) -> None:
+    def __init__(
+        self, application: Application, activations: Activations, sessions: Sessions, lockout: Lockout, config: Config
+    ) -> None:
         self.application = application
+        self.sessions = sessions
+        self.lockout = lockout
         self.activations = activations
         self.config = config
         self._templates = Environment(
@@ -123,6 +129,25 @@ class Site:
     def compute(self, work: Callable[[], Result]) -> Result:
         """Have work done where the model is."""
         return self.application.scheduler.submit(work).result()
+
+
+def explanation_id(text: str) -> UUID:
+    """The id that a path or a query names.
+
+    Raises:
+        ExplanationNotFoundError: it is none.
+    """
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ExplanationNotFoundError(
+            "name", "There is no explanation of that name; look for it in the list."
+        ) from None
+
+
+def tokens_of(text: str) -> list[str]:
+    """A history as people type it: item tokens with commas or spaces between them."""
+    return text.replace(",", " ").split()
 
 
 def see_other(url: str) -> Response:

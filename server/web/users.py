@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from server.access import Role
 from server.errors import InvalidFieldError
+from server.pages import condition
 from server.rpc.messages import explanation_message
-from server.web.listing import COUNTED
+from server.web.listing import counted
 from server.web.site import see_other
 
 if TYPE_CHECKING:
@@ -28,16 +29,15 @@ def show(site: Site, visit: Visit) -> Response:
     user_id = visit.asked("user")
     if not user_id:
         return site.page(visit, "users.html", user_id="", holds=site.application.keeping.holds())
-    filter_text = _filter(user_id)
+    filter_text = condition("user_id", "=", user_id)
     site.note(visit, "list", filter_text, user_id)
-    count = site.application.count(filter_text, COUNTED + 1)
     hold = next((one for one in site.application.keeping.holds() if one.user_id == user_id), None)
     return site.page(
         visit,
         "user.html",
         user_id=user_id,
         page=site.application.list(SHOWN, "", filter_text),
-        count=f"more than {COUNTED:,}" if count > COUNTED else f"{count:,}",
+        count=counted(site, filter_text),
         interactions=site.application.keeping.recorded(user_id),
         hold=hold,
         done=visit.asked("done"),
@@ -47,7 +47,7 @@ def show(site: Site, visit: Visit) -> Response:
 def export(site: Site, visit: Visit) -> Response:
     """Everything about a user as lines of JSON: interactions, then explanations, newest first."""
     user_id = _user(visit)
-    filter_text = _filter(user_id)
+    filter_text = condition("user_id", "=", user_id)
     site.note(visit, "export", filter_text, user_id)
     lines = [
         json.dumps({"interaction": item}, ensure_ascii=False) for item in site.application.keeping.recorded(user_id)
@@ -99,8 +99,3 @@ def _user(visit: Visit) -> str:
     if not user_id:
         raise InvalidFieldError("user", "No user is named; type a user id.")
     return user_id
-
-
-def _filter(user_id: str) -> str:
-    quoted = user_id.replace("\\", "\\\\").replace('"', '\\"')
-    return f'user_id = "{quoted}"'

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from explainer.settings import Intervention
 from server.application import Patience
-from server.errors import ExplanationNotFoundError, InvalidFieldError
+from server.errors import InvalidFieldError
+from server.web.site import explanation_id, tokens_of
 from server.what_if import Edit
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
     from server.web.site import Site, Visit
-    from server.what_if import WhatIf
 
 LIST_LENGTH = 10
 FOUND = 8
@@ -27,17 +26,19 @@ def show(site: Site, visit: Visit) -> Response:
     title = site.application.title
     added = [item for item in visit.all_asked("add") if item]
     search = visit.asked("search")
+    off = [int(value) for value in visit.all_asked("off") if value.isdecimal()]
+    edit = Edit(history, off, added, _intervention(site, visit))
     return site.page(
         visit,
         "_moves.html" if visit.wants_part else "what_if.html",
         history=[(position, item, title(item) or item) for position, item in enumerate(history)],
-        removed={int(value) for value in visit.all_asked("off") if value.isdecimal()},
+        removed=off,
         added=[(item, title(item) or item) for item in added],
         found=[one for one in site.application.search(search, FOUND) if one[0] not in added] if search else [],
         search=search,
         interventions=list(Intervention),
-        intervention=_intervention(site, visit),
-        answer=_answer(site, visit, history, added) if history else None,
+        intervention=edit.intervention,
+        answer=site.compute(lambda: site.application.what_if(edit, LIST_LENGTH, Patience())) if history else None,
         given=visit.asked("history"),
     )
 
@@ -46,15 +47,10 @@ def _history(site: Site, visit: Visit) -> list[str]:
     """Of an explanation, or as given."""
     name = visit.asked("explanation")
     if not name:
-        return [item for item in visit.asked("history").replace(",", " ").split() if item]
-    try:
-        explanation_id = UUID(name)
-    except ValueError:
-        raise ExplanationNotFoundError(
-            "name", "There is no explanation of that name; look for it in the list."
-        ) from None
-    site.note(visit, "get", f"explanations/{explanation_id}")
-    record = site.application.get(explanation_id)
+        return tokens_of(visit.asked("history"))
+    record_id = explanation_id(name)
+    site.note(visit, "get", f"explanations/{record_id}")
+    record = site.application.get(record_id)
     return [*record.older_history, *record.explanation.history]
 
 
@@ -66,11 +62,3 @@ def _intervention(site: Site, visit: Visit) -> Intervention:
         return Intervention(asked)
     except ValueError:
         raise InvalidFieldError("intervention", "intervention is none that there is; choose one of the list.") from None
-
-
-def _answer(site: Site, visit: Visit, history: list[str], added: list[str]) -> WhatIf:
-    off = [int(value) for value in visit.all_asked("off") if value.isdecimal()]
-    edit = Edit(history, off, added, _intervention(site, visit))
-    answer: Any = site.compute(lambda: site.application.what_if(edit, LIST_LENGTH, Patience()))
-    checked: WhatIf = answer
-    return checked
