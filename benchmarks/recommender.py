@@ -20,7 +20,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from explainer.model import History
-    from recommender.joining import Question
+    from recommender.joining import Question, Ranking
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINT = ROOT / "demo" / "BERT4Rec-ml-100k.pth"
@@ -145,18 +145,18 @@ def cases(
 
 def joined(ours: Recommender, histories: list[tuple[str, ...]], rounds: int) -> dict[str, object]:
     """The single removals of many callers' short histories: one question after the other, and all in one pass."""
-    asked: list[Question] = []
+    asked: list[Question | Ranking] = []
 
-    def ask(question: Question) -> torch.Tensor:
+    def ask(question: Question | Ranking) -> Any:
         asked.append(question)
-        return ours.predictions([question])[0]
+        return ours.answers([question])[0]
 
     model = ours.through(ask)
     for tokens in histories[:CALLERS]:
         history = ours.window(tokens[-FEW:])
         model.without(history, ours.top(history, 1)[0].item, [(position,) for position in range(FEW)])
     alone_ms, together_ms = in_turns(
-        lambda: [ours.predictions([question]) for question in asked], lambda: ours.predictions(asked), rounds
+        lambda: [ours.answers([question]) for question in asked], lambda: ours.answers(asked), rounds
     )
     return {
         "case": f"{CALLERS} callers' sweeps of {FEW} items",

@@ -41,9 +41,11 @@ def check_removals(removals: Sequence[Removal], length: int) -> None:
     Raises:
         HistoryError: one is not ascending, repeats a position, or leaves the history.
     """
+    if not any(removals):
+        return
     rows, positions = flat_positions(removals)
     descending = (np.diff(positions) <= 0) & (np.diff(rows) == 0)
-    if not descending.any() and (not len(positions) or (positions.min() >= 0 and positions.max() < length)):
+    if not descending.any() and positions.min() >= 0 and positions.max() < length:
         return
     for removal in removals:
         ascending = all(first < second for first, second in pairwise(removal))

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from explainer.settings import Intervention
 from recommender.counterfactuals import check_removals, edited
@@ -18,6 +20,8 @@ from recommender.counterfactuals import check_removals, edited
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from explainer.model import Removal
@@ -59,6 +63,44 @@ class Question:
     def rows(self) -> int:
         """Histories that it takes to answer."""
         return len(self.removals)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Which candidates come first after a history, or after it without one set of its items."""
+
+    question: Question
+    """With one removal."""
+
+    excluded: NDArray[np.int64]
+    """Item numbers that are no candidates, the padding item among them."""
+
+    k: int
+    """How many are wanted, 1 or more."""
+
+    @property
+    def rows(self) -> int:
+        """Histories that it takes to answer."""
+        return self.question.rows
+
+
+def answers(engine: Engine, asked: Sequence[Question | Ranking]) -> list[Tensor | list[tuple[int, float]]]:
+    """(rows, H) for each question; item numbers and scores, best first and equal ones by number, for each ranking.
+
+    Raises:
+        HistoryError: a question leaves nothing to predict from.
+    """
+    found: list[Any] = [*predictions(engine, [one.question if isinstance(one, Ranking) else one for one in asked])]
+    rankings = {place: one for place, one in enumerate(asked) if isinstance(one, Ranking)}
+    if rankings:
+        lists = engine.scorer.top(
+            torch.cat([found[place] for place in rankings]),
+            [one.excluded for one in rankings.values()],
+            [one.k for one in rankings.values()],
+        )
+        for place, listed in zip(rankings, lists, strict=True):
+            found[place] = listed
+    return found
 
 
 def predictions(engine: Engine, questions: Sequence[Question]) -> list[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from recommender.architecture import Model
 from recommender.engine import Engine
 from recommender.errors import HistoryError, InterventionError
 from recommender.gradient import gated_prediction
-from recommender.joining import Question, predictions
+from recommender.joining import Question, Ranking, answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from recommender.bundle import Bundle
 
-    Ask: TypeAlias = Callable[[Question], Tensor]
-    """Answers a question to the network with (rows, H)."""
+    Ask: TypeAlias = Callable[[Question | Ranking], Any]
+    """Answers what one can be asked, as `Recommender.answers` answers several."""
 
 
 class HistoryPolicy(Enum):
@@ -123,10 +123,20 @@ class Recommender:
         intervention: Intervention = Intervention.MASK_OUT,
     ) -> tuple[ScoredItem, ...]:
         """The k candidates of highest score, best first; equal scores in catalogue order."""
-        if k < 1:
-            return ()
-        hidden = self._hidden(history, (removal,), intervention)
-        found = self._engine.scorer.top(hidden, self._excluded(history), k)
+        return self.listed(self._answer(self.ranking(history, k, removal, intervention))) if k > 0 else ()
+
+    def ranking(
+        self,
+        history: History,
+        k: int,
+        removal: Removal = (),
+        intervention: Intervention = Intervention.MASK_OUT,
+    ) -> Ranking:
+        """What `top` asks: to be answered beside others by `answers`, and read with `listed`."""
+        return Ranking(self._question(history, (removal,), intervention), np.array(self._had(history)), k)
+
+    def listed(self, found: Sequence[tuple[int, float]]) -> tuple[ScoredItem, ...]:
+        """The answer to a ranking in the words of the catalogue."""
         return tuple(ScoredItem(self._catalogue.token(number), score) for number, score in found)
 
     @torch.inference_mode()
@@ -220,29 +230,34 @@ class Recommender:
         return scores
 
     def through(self, ask: Ask) -> Recommender:
-        """The same model, whose questions to the network go through ``ask``: to be answered beside others by `predictions`."""
+        """The same model, whose questions to the network go through ``ask``: to be answered beside others by `answers`."""
         other = copy(self)
         other._ask = ask  # noqa: SLF001 - our own
         return other
 
     @torch.inference_mode()
-    def predictions(self, questions: Sequence[Question]) -> list[Tensor]:
-        """(rows, H) for each question, computed together; the bits of each are those that it has alone.
+    def answers(self, asked: Sequence[Question | Ranking]) -> list[Tensor | list[tuple[int, float]]]:
+        """(rows, H) for each question, item numbers and scores for each ranking, computed together; each as it is alone.
 
         Raises:
             HistoryError: a question leaves nothing to predict from.
         """
-        return predictions(self._engine, questions)
+        return answers(self._engine, asked)
+
+    def _answer(self, asked: Question | Ranking) -> Any:
+        return self.answers([asked])[0] if self._ask is None else self._ask(asked)
 
     def _hidden(self, history: History, removals: Sequence[Removal], intervention: Intervention) -> Tensor:
         """(m, H) predictions for the history without each removal."""
+        question = self._question(history, removals, intervention)
+        hidden: Tensor = self._answer(question) if removals else self._engine.empty(0)
+        return hidden
+
+    def _question(self, history: History, removals: Sequence[Removal], intervention: Intervention) -> Question:
         if any(removals) and not self.supports(intervention):
             raise InterventionError("A SASRec has no mask token; choose MASK_OUT, DELETE or DELETE_BACKFILL.")
         older = self._numbers(history.older) if intervention is Intervention.DELETE_BACKFILL else ()
-        question = Question(tuple(self._numbers(history.items)), tuple(older), removals, intervention)
-        if not removals:
-            return self._engine.empty(0)
-        return self.predictions([question])[0] if self._ask is None else self._ask(question)
+        return Question(tuple(self._numbers(history.items)), tuple(older), removals, intervention)
 
     def _numbers(self, tokens: Sequence[str]) -> list[int]:
         return self._catalogue.numbers(tokens)
@@ -255,9 +270,11 @@ class Recommender:
         return self._catalogue.number(target)
 
     def _excluded(self, history: History) -> Tensor:
+        return torch.tensor(self._had(history), device=self._engine.device)
+
+    def _had(self, history: History) -> list[int]:
         """Item numbers that are no candidates: padding, and everything the user has had."""
-        had = {*self._numbers(history.items), *self._numbers(history.older)}
-        return torch.tensor([0, *sorted(had)], device=self._engine.device)
+        return [0, *sorted({*self._numbers(history.items), *self._numbers(history.older)})]
 
 
 def _inverse(groups: Iterable[Sequence[int]]) -> list[int]:

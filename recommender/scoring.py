@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+    _Listed: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 BLOCK_ITEMS: Final = 32_768
 """Items that are scored at once."""
@@ -76,19 +78,25 @@ class Scorer:
             margin=_numpy(-best[:, -1].double()),
         )
 
-    def top(self, hidden: Tensor, excluded: Tensor, k: int) -> list[tuple[int, float]]:
-        """Number and score of the k best candidates of one prediction (1, H), equal scores by number."""
-        numbers: list[NDArray[np.int64]] = []
-        values: list[NDArray[np.float64]] = []
-        for start, scores in zip(self._starts, self._blocks_without(hidden, excluded), strict=True):
-            row = _numpy(scores[0].double())
-            least = np.partition(row, -k)[-k] if k < len(row) else -np.inf
-            found = np.flatnonzero((row >= least) & (row > -np.inf))
-            numbers.append(found + start)
-            values.append(row[found])
-        number, value = np.concatenate(numbers), np.concatenate(values)
-        best = np.lexsort((number, -value))[:k]
-        return list(zip(number[best].tolist(), value[best].tolist(), strict=True))
+    def top(
+        self, hidden: Tensor, excluded: Sequence[NDArray[np.int64]], k: Sequence[int]
+    ) -> list[list[tuple[int, float]]]:
+        """Number and score of the best candidates of (B, H) predictions, each so many, equal scores by number.
+
+        Args:
+            hidden: (B, H) predictions.
+            excluded: for each, the item numbers that are no candidates, the padding item among them.
+            k: for each, how many.
+        """
+        best: list[list[_Listed]] = [[] for _ in k]
+        for start in self._starts:
+            for row, scores in enumerate(_numpy(self._block(hidden, start))):
+                out = excluded[row]
+                if len(self._starts) > 1:
+                    out = out[(out >= start) & (out < start + len(scores))] - start
+                scores[out] = -np.inf
+                best[row].append(_best(scores, start, k[row]))
+        return [_merged(blocks, most) for blocks, most in zip(best, k, strict=True)]
 
     def places(self, hidden: Tensor, excluded: Tensor, items: Sequence[int]) -> list[tuple[int, float]]:
         """Rank in the order of `top`, from 1, and score of each item number, for one prediction (1, H)."""
@@ -126,6 +134,19 @@ class Scorer:
         if self._bias is None:
             return torch.mm(rows, items)[:count].float()
         return torch.addmm(self._bias[start : start + self._block_items], rows, items)[:count].float()
+
+
+def _best(scores: NDArray[np.float32], start: int, k: int) -> _Listed:
+    """Numbers and scores of a block's k best, and of all that equal the last of them, in no order."""
+    least = np.partition(scores, -k)[-k] if k < len(scores) else -np.inf
+    found = np.flatnonzero((scores >= least) & (scores > -np.inf))
+    return found + start, scores[found]
+
+
+def _merged(blocks: Sequence[_Listed], k: int) -> list[tuple[int, float]]:
+    number, value = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    order = np.lexsort((number, -value))[:k]
+    return list(zip(number[order].tolist(), value[order].tolist(), strict=True))
 
 
 def _numpy(tensor: Tensor) -> NDArray[Any]:

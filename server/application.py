@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from uuid import UUID
 
-    from explainer.model import History
+    from explainer.model import History, ScoredItem
     from explainer.settings import Settings
     from server.batching import Scheduler
     from server.config import Config
@@ -101,11 +101,18 @@ class Application:
         check_k(k, self._limits.recommended)
         with self._models.lease() as served:
             history, unknown = self._history(served, items)
-            ranked = tuple(
-                RankedItem(scored.item, served.catalogue.title(scored.item), rank, scored.score)
-                for rank, scored in enumerate(served.model(patience.cancelled).top(history, k), start=1)
-            )
-            return Recommendation(ranked, served.version, unknown, len(history.older))
+            return _recommendation(served, history, unknown, served.model(patience.cancelled).top(history, k))
+
+    async def recommend_soon(self, items: Sequence[str], k: int) -> Recommendation:
+        """As `recommend`, from an event loop and without a thread: what is computed here takes less than changing threads.
+
+        Raises:
+            RequestError: the history or k cannot be used.
+        """
+        check_k(k, self._limits.recommended)
+        with self._models.lease() as served:
+            history, unknown = self._history(served, items)
+            return _recommendation(served, history, unknown, await served.top(history, k))
 
     def explain(
         self, items: Sequence[str], item: str | None, settings: Settings, user_id: str, patience: Patience
@@ -257,6 +264,16 @@ class Application:
         check_history(items, self._limits)
         known, unknown = split(items, served.catalogue.knows, refuse_unknown=self._config.refuse_unknown_items)
         return served.recommender.window(known), unknown
+
+
+def _recommendation(
+    served: Served, history: History, unknown: tuple[str, ...], best: Sequence[ScoredItem]
+) -> Recommendation:
+    ranked = tuple(
+        RankedItem(scored.item, served.catalogue.title(scored.item), rank, scored.score)
+        for rank, scored in enumerate(best, start=1)
+    )
+    return Recommendation(ranked, served.version, unknown, len(history.older))
 
 
 def _record(

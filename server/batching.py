@@ -87,13 +87,21 @@ class Batcher(Generic[Question, Answer]):
             CancelledError: the caller had gone before the question's turn came, or the batcher was closed.
             Exception: whatever this question alone raised; those beside it have their answers.
         """
+        return self.submit(question, cancelled).result()
+
+    def submit(self, question: Question, cancelled: Callable[[], bool] = lambda: False) -> Future[Answer]:
+        """As `ask`, without waiting. A future that is cancelled before its turn is not computed for.
+
+        Raises:
+            CancelledError: the batcher was closed.
+        """
         future: Future[Answer] = Future()
         with self._changed:
             if self._closed:
                 raise CancelledError("The model was put away; nothing was decided.")
             self._waiting.append((question, future, cancelled))
             self._changed.notify()
-        return future.result()
+        return future
 
     @property
     def waiting(self) -> Queue:
@@ -150,6 +158,8 @@ class Batcher(Generic[Question, Answer]):
 
     def _is_gone(self, one: _Waiting[Question, Answer]) -> bool:
         _, future, cancelled = one
+        if not future.set_running_or_notify_cancel():
+            return True
         if cancelled():
             future.set_exception(CancelledError("The caller cancelled the explanation; nothing was decided."))
             return True

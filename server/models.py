@@ -6,6 +6,7 @@ on until its last lease is given back; then its thread ends and nothing refers t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import contextmanager
 from operator import attrgetter
@@ -19,6 +20,7 @@ from server.bundles import Bundles
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from explainer.model import History, ScoredItem
     from recommender import Recommender
     from recommender.catalogue import Catalogue
     from server.batching import Batcher, Pass, Scheduler
@@ -44,7 +46,7 @@ class Served:
 
         self._scheduler = scheduler
         self.batcher: Batcher[Any, Any] | None = (
-            None if scheduler is None else scheduler.batcher(recommender.predictions, attrgetter("rows"))
+            None if scheduler is None else scheduler.batcher(recommender.answers, attrgetter("rows"))
         )
         """Joins the questions of its calls; no other model's are among them."""
 
@@ -64,6 +66,18 @@ class Served:
         if scheduler is None or batcher is None:
             return self.recommender
         return self.recommender.through(lambda question: scheduler.ask(batcher, question, cancelled))
+
+    async def top(self, history: History, k: int) -> tuple[ScoredItem, ...]:
+        """As the recommender's, from an event loop: the question goes straight to the model's thread.
+
+        Raises:
+            RuntimeError: there is no such thread.
+            CancelledError: the model was put away.
+        """
+        if self.batcher is None:
+            raise RuntimeError("This model was made without a scheduler.")
+        asked = self.batcher.submit(self.recommender.ranking(history, k))
+        return self.recommender.listed(await asyncio.wrap_future(asked))
 
     def close(self) -> None:
         """End its thread."""

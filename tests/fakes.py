@@ -115,6 +115,15 @@ class FakeBundle:
     )
 
 
+@dataclass(frozen=True)
+class FakeRanking:
+    """As `recommender.joining.Ranking`."""
+
+    history: History
+    k: int
+    rows = 1
+
+
 class FakeRecommender(AdditiveModel):
     """The additive model with a catalogue and a window of three items: t leads r by what a gives, q comes third."""
 
@@ -127,8 +136,16 @@ class FakeRecommender(AdditiveModel):
         self.bundle = FakeBundle(FakeCatalogue(titles), self.version)
 
     @staticmethod
-    def predictions(_questions: object) -> list[object]:
-        raise AssertionError("A fake answers by itself.")
+    def ranking(history: History, k: int) -> FakeRanking:
+        return FakeRanking(history, k)
+
+    def answers(self, asked: Sequence[FakeRanking]) -> list[tuple[ScoredItem, ...]]:
+        """Of rankings alone: other questions are not asked of a fake's thread."""
+        return [self.top(one.history, one.k) for one in asked]
+
+    @staticmethod
+    def listed(found: tuple[ScoredItem, ...]) -> tuple[ScoredItem, ...]:
+        return found
 
     def through(self, _ask: object) -> FakeRecommender:
         """It has no network to share."""

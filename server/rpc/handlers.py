@@ -7,7 +7,7 @@ messages in, one or many out).
 from __future__ import annotations
 
 import inspect
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -79,7 +79,8 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
 
     def _called(self, behaviour: Any, method: str) -> Any:
         async def called(request: Any, context: Context) -> Any:
-            async with self._around(method, context):
+            async with AsyncExitStack() as stack:
+                await self._enter(stack, method, context)
                 answer = await behaviour(self._passed(request), context)
                 _sent(answer)
                 return answer
@@ -91,7 +92,8 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
             return self._called(behaviour, method)
 
         async def streamed(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._around(method, context):
+            async with AsyncExitStack() as stack:
+                await self._enter(stack, method, context)
                 async for message in behaviour(self._passed(request), context):
                     _sent(message)
                     yield message
@@ -104,12 +106,9 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
             self._check(received)
         return received
 
-    @asynccontextmanager
-    async def _around(self, method: str, context: Context) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            for around in self._arounds:
-                await stack.enter_async_context(around(method, context))
-            yield
+    async def _enter(self, stack: AsyncExitStack, method: str, context: Context) -> None:
+        for around in self._arounds:
+            await stack.enter_async_context(around(method, context))
 
 
 def _forgiving(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:

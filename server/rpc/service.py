@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from becausal.v1 import explanation_service_pb2 as pb
+from server.errors import OutOfTimeError
 from server.pages import parse_filter
 from server.rpc.explaining_calls import ExplainingCalls
 from server.rpc.keeping_calls import run
@@ -34,11 +36,11 @@ class ExplanationService(ExplainingCalls):
         """Rank the catalogue for a history."""
         k = request.k if request.HasField("k") else DEFAULT_RECOMMENDED
         history = await self._history(request.history, request.user_id)
-        return recommendation_message(
-            await self._compute(
-                self._seconds(context), lambda patience: self._application.recommend(history, k, patience)
-            )
-        )
+        try:
+            async with asyncio.timeout(self._seconds(context)):
+                return recommendation_message(await self._application.recommend_soon(history, k))
+        except TimeoutError as error:
+            raise OutOfTimeError("The deadline came before the call had its turn; give it more time.") from error
 
     async def WhatIf(self, request: pb.WhatIfRequest, context: Context) -> pb.WhatIfResponse:  # noqa: N802
         """Edit a history and say how the recommendations change."""

@@ -19,13 +19,13 @@ from recbole_files import TOKENS, architecture, random_weights
 from recommender.bundle import Content
 from recommender.engine import Engine
 from recommender.errors import HistoryError, InterventionError, RecommenderError, UnknownItemError
+from recommender.joining import Question, Ranking
 from recommender.model import HistoryPolicy, Recommender
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from recommender.joining import Question
 
 CLOSE = 1e-5
 SEQUENCE_INTERVENTIONS = (Intervention.DELETE, Intervention.DELETE_BACKFILL, Intervention.MASK_TOKEN)
@@ -218,11 +218,11 @@ class ModelContract:
     @given(data=st.data())
     def test_questions_answered_together_have_the_bits_of_each_alone(self, data: st.DataObject) -> None:
         """Histories of equal and of other lengths, under every intervention, with and without removals."""
-        asked: list[Question] = []
+        asked: list[Question | Ranking] = []
 
-        def ask(question: Question) -> torch.Tensor:
+        def ask(question: Question | Ranking) -> Any:
             asked.append(question)
-            return self.model.predictions([question])[0]
+            return self.model.answers([question])[0]
 
         model = self.model.through(ask)
         allowed = [i for i in Intervention if i is not Intervention.MASK_TOKEN or not self.architecture.causal]
@@ -232,13 +232,20 @@ class ModelContract:
             history = History(tuple(TOKENS[number] for number in numbers), TOKENS[26:28])
             subsets = st.sets(st.integers(0, length - 1), max_size=length - 1).map(lambda s: tuple(sorted(s)))
             removals = data.draw(st.lists(subsets, min_size=1, max_size=9))
-            model.without(history, "item-29", removals, intervention=data.draw(st.sampled_from(allowed)))
+            intervention = data.draw(st.sampled_from(allowed))
+            model.without(history, "item-29", removals, intervention=intervention)
+            model.top(history, data.draw(st.integers(1, 40)), removals[0], intervention)
 
-        together = self.model.predictions(asked)
+        together = self.model.answers(asked)
 
         for question, answer in zip(asked, together, strict=True):
             sample = self.model._engine.scorer.sample
-            assert torch.equal(sample(answer), sample(self.model.predictions([question])[0]))
+            (alone,) = self.model.answers([question])
+            if isinstance(question, Ranking):
+                assert answer == alone
+                assert alone
+            else:
+                assert torch.equal(sample(answer), sample(alone))
 
     def test_the_deleted_history_is_the_shorter_history(self) -> None:
         """DELETE of an item and a history that never had it: the same bits."""

@@ -51,7 +51,8 @@ def test_blocks_give_the_same_lists(table: torch.Tensor, hidden: torch.Tensor, b
     blocked = Scorer(table, torch.zeros(ITEMS), 4, block)
 
     for k in (1, 10, 2_000):
-        assert [number for number, _ in blocked.top(hidden[:1], EXCLUDED, k)] == ordered[:k]
+        (found,) = blocked.top(hidden[:1], [EXCLUDED.numpy()], [k])
+        assert [number for number, _ in found] == ordered[:k]
     places = blocked.places(hidden[:1], EXCLUDED, ordered[:20])
     assert [place for place, _ in places] == list(range(1, 21))
     torch.testing.assert_close(blocked.all(hidden), whole.all(hidden))
@@ -64,4 +65,7 @@ def test_fewer_candidates_than_asked_for(table: torch.Tensor, hidden: torch.Tens
     found = Scorer(table, None, 4).outcomes(hidden, ITEMS - 1, excluded, 2)
 
     assert np.isposinf(found.margin).all()
-    assert len(Scorer(table, None, 4).top(hidden[:1], excluded, 5)) == 2
+    assert list(map(len, Scorer(table, None, 4).top(hidden[:2], [excluded.numpy(), EXCLUDED.numpy()], [5, 3]))) == [
+        2,
+        3,
+    ]

@@ -116,6 +116,19 @@ def test_a_caller_that_has_gone_is_not_computed_for_and_its_mates_are(
     assert held.passes == [[1], [3]]
 
 
+def test_a_question_that_is_taken_back_is_not_computed(
+    batcher: Batcher[int, int], held: Held, callers: ThreadPoolExecutor
+) -> None:
+    first = callers.submit(batcher.ask, 1)
+    assert held.begun.acquire(timeout=30)
+    back, staying = batcher.submit(2), batcher.submit(3)
+    assert back.cancel()
+    held.let.release(2)
+
+    assert (first.result(30), staying.result(30)) == (2, 6)
+    assert held.passes == [[1], [3]]
+
+
 def test_closing_answers_what_waits_and_refuses_the_rest(held: Held, callers: ThreadPoolExecutor) -> None:
     batcher = Batcher(held.answer, abs, max_rows=10)
     futures = queued(batcher, held, callers, [2])

@@ -82,7 +82,7 @@ def test_passes_of_every_model_are_told(models: Models) -> None:
     models.passed = lambda one: told.append(one.questions)
     for version in ("sha256:b", "sha256:c"):
         model = fake(version)
-        model.predictions = lambda questions: questions
+        model.answers = lambda questions: questions
         served = models.made(model)
         served.batcher._rows = lambda _: 1
         models.switch(served)

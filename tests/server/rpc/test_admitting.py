@@ -116,7 +116,7 @@ async def test_a_call_whose_time_is_up_before_its_turn_computes_nothing(
         stub = ExplanationServiceStub(channel)
         first = stub.Explain(ASKED)
         assert await asyncio.to_thread(held.started.wait, 30)
-        second = stub.Recommend(pb.RecommendRequest(history=HISTORY))
+        second = stub.RecommendAndExplain(pb.RecommendAndExplainRequest(history=HISTORY, k=1))
         await asyncio.sleep(0.3)
         held.go_on.set()
         with pytest.raises(grpc.aio.AioRpcError, match="before the call had its turn"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import grpc
@@ -15,7 +17,14 @@ from becausal.v1 import explanation_pb2 as pb
 from becausal.v1 import explanation_service_pb2 as service_pb
 from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
 from fakes import FakeRecommender, SlowRecommender
+from server.config import Limits
 from serving import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from explainer.model import ScoredItem
+    from fakes import FakeRanking
 
 HISTORY = ["a", "b", "c"]
 
@@ -310,3 +319,52 @@ async def test_a_cancelled_call_stops_at_the_next_batch(repository: storage.Expl
 
     assert slow.batches < 6
     assert repository.list(storage.ExplanationFilter(), 1) == ()
+
+
+class BusyRecommender(FakeRecommender):
+    """Its thread is busy until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.let = threading.Event(), threading.Event()
+        self.asked = 0
+
+    def answers(self, asked: Sequence[FakeRanking]) -> list[tuple[ScoredItem, ...]]:
+        self.asked += len(asked)
+        self.begun.set()
+        assert self.let.wait(30)
+        return super().answers(asked)
+
+
+async def test_recommendations_whose_callers_went_are_not_computed(repository: storage.ExplanationRepository) -> None:
+    busy = BusyRecommender()
+    request = service_pb.RecommendRequest(history=HISTORY)
+    async with serving(repository, busy) as channel:
+        stub = ExplanationServiceStub(channel)
+        first = asyncio.create_task(asyncio.wait_for(stub.Recommend(request), 30))
+        assert await asyncio.to_thread(busy.begun.wait, 30)
+        leaving = [stub.Recommend(request, timeout=0.2) for _ in range(3)]
+        for call in leaving:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        staying = asyncio.create_task(asyncio.wait_for(stub.Recommend(request), 30))
+        await asyncio.sleep(0.2)
+        busy.let.set()
+        assert await first == await staying
+
+    assert busy.asked == 2
+
+
+async def test_a_recommendation_that_takes_longer_than_the_server_allows_is_given_up(
+    repository: storage.ExplanationRepository,
+) -> None:
+    busy = BusyRecommender()
+    limits = Limits(seconds=0.2, default_seconds=0.2)
+    async with serving(repository, busy, limits=limits) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ExplanationServiceStub(channel).Recommend(service_pb.RecommendRequest(history=HISTORY), timeout=30)
+        busy.let.set()
+
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "more time" in caught.value.details()
