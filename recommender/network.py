@@ -15,13 +15,14 @@ enough rows that holds for the BLAS libraries that torch ships; how many are eno
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -65,7 +66,25 @@ class Network:
         self.heads = architecture.heads
         self.width = architecture.hidden_size // architecture.heads
         self.causal = architecture.causal
-        self._rooms = threading.local()
+        self._rooms: list[dict[str, Tensor]] = []
+        self._room = threading.local()
+
+    @contextmanager
+    def _roomy(self) -> Iterator[None]:
+        """A pass, in memory that no other pass has meanwhile and the next ones use again.
+
+        The widest intermediate values come and go with every layer. Fresh memory for each would cost as much in page
+        faults as the arithmetic; memory for each thread would stay with threads that ask no more.
+        """
+        try:
+            room = self._rooms.pop()
+        except IndexError:
+            room = {}
+        self._room.now = room
+        try:
+            yield
+        finally:
+            self._rooms.append(room)
 
     def predict(self, items: Tensor, *, first_position: int = 0) -> Tensor:
         """What the model predicts after each history.
@@ -77,10 +96,11 @@ class Network:
         Returns:
             (B', H) with B' >= B: the hidden states to score items with; rows after the first B are padding.
         """
-        x = self.embed(self._enough(items), first_position)
-        for layer in self.parameters.layers[:-1]:
-            x = self._layer(layer, x, None)
-        return self._read(x, None, None)
+        with self._roomy():
+            x = self.embed(self._enough(items), first_position)
+            for layer in self.parameters.layers[:-1]:
+                x = self._layer(layer, x, None)
+            return self._read(x, None, None)
 
     def predict_hiding(self, parts: Sequence[Hiding]) -> list[Tensor]:
         """What the model predicts after some histories of one length, each in versions with other items hidden from attention.
@@ -88,6 +108,10 @@ class Network:
         Returns:
             (B, H) for each part: the hidden states to score items with, one for each version.
         """
+        with self._roomy():
+            return self._predict_hiding(parts)
+
+    def _predict_hiding(self, parts: Sequence[Hiding]) -> list[Tensor]:
         keeps = [self._enough(part.keep) for part in parts]
         keep = keeps[0] if len(keeps) == 1 else torch.cat(keeps)
         counts = [len(one) for one in keeps]
@@ -112,11 +136,12 @@ class Network:
 
     def attention(self, items: Tensor) -> Tensor:
         """Attention of the deepest layer over (T,) item numbers: (h, T, T), rows sum to 1, 64 bits."""
-        x = self.embed(items[None], 0)
-        for layer in self.parameters.layers[:-1]:
-            x = self._layer(layer, x, None)
-        query, key, _ = self._project(self.parameters.layers[-1], x)
-        scores = (query @ key.transpose(-1, -2))[0].double()
+        with self._roomy():
+            x = self.embed(items[None], 0)
+            for layer in self.parameters.layers[:-1]:
+                x = self._layer(layer, x, None)
+            query, key, _ = self._project(self.parameters.layers[-1], x)
+            scores = (query @ key.transpose(-1, -2))[0].double()
         if self.causal:
             scores = scores.masked_fill(self._later(len(items)), float("-inf"))
         return scores.softmax(-1)
@@ -206,18 +231,14 @@ class Network:
         return layer.forward_norm(flat)
 
     def _product(self, name: str, bias: Tensor, rows: Tensor, matrix: Tensor) -> Tensor:
-        """Bias + rows @ matrix, for many rows in memory that one thread has under one name.
-
-        The widest intermediate values come and go with every layer. Fresh memory for each would cost as much in page
-        faults as the arithmetic.
-        """
+        """Bias + rows @ matrix, for many rows in memory that the pass has under one name."""
         size = len(rows) * matrix.shape[1]
         if size < SMALL:
             return torch.addmm(bias, rows, matrix)
-        memory: Tensor | None = getattr(self._rooms, name, None)
+        room: dict[str, Tensor] = self._room.now
+        memory = room.get(name)
         if memory is None or memory.numel() < size:
-            memory = rows.new_empty(size)
-            setattr(self._rooms, name, memory)
+            memory = room[name] = rows.new_empty(size)
         return torch.addmm(bias, rows, matrix, out=memory[:size].view(len(rows), -1))
 
     def _project(self, layer: Layer, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The micro-batcher: questions of calls that run side by side are answered together, on the one thread that runs the model.
+"""The micro-batcher: questions of calls that run side by side are answered together, one pass of the model at a time.
 
 As soon as the model is free, all that waits goes into one pass, up to a number of rows; nobody waits for a timer unless the
 settings say so. Knows nothing of models: questions go in, answers come out.
@@ -47,7 +47,10 @@ class Queue:
 
 
 class Batcher(Generic[Question, Answer]):
-    """Answers questions on a thread of its own, as many at once as there are. Safe in threads. Close it.
+    """Answers questions, as many at once as there are. Safe in threads. Close it.
+
+    Who asks while the model is free runs it at once: alone, a call need not change threads. What comes meanwhile is answered
+    on a thread of the batcher's own, so that nobody works for others.
 
     Args:
         answer: answers several questions, in their order; what it raises for several, each is asked alone.
@@ -71,10 +74,13 @@ class Batcher(Generic[Question, Answer]):
         self._waiting: deque[_Waiting[Question, Answer]] = deque()
         self._changed = Condition()
         self._closed = False
+        self._running = False
+        """Whether a pass is under way, on whichever thread."""
+
         self.passes = 0
         self.questions = 0
         self.passed: Callable[[Pass], None] = lambda _: None
-        """Is told of each pass, on the model's thread."""
+        """Is told of each pass, on the thread that ran it."""
 
         self._busy_since: float | None = None
         self._thread = Thread(target=self._run, name="model", daemon=True)
@@ -87,7 +93,14 @@ class Batcher(Generic[Question, Answer]):
             CancelledError: the caller had gone before the question's turn came, or the batcher was closed.
             Exception: whatever this question alone raised; those beside it have their answers.
         """
-        return self.submit(question, cancelled).result()
+        future: Future[Answer] = Future()
+        with self._changed:
+            free = not (self._running or self._waiting or self._delay)
+            self._queue(question, future, cancelled)
+            batch = self._taken() if free else []
+        if free:
+            self._pass(batch)
+        return future.result()
 
     def submit(self, question: Question, cancelled: Callable[[], bool] = lambda: False) -> Future[Answer]:
         """As `ask`, without waiting. A future that is cancelled before its turn is not computed for.
@@ -97,10 +110,7 @@ class Batcher(Generic[Question, Answer]):
         """
         future: Future[Answer] = Future()
         with self._changed:
-            if self._closed:
-                raise CancelledError("The model was put away; nothing was decided.")
-            self._waiting.append((question, future, cancelled))
-            self._changed.notify()
+            self._queue(question, future, cancelled)
         return future
 
     @property
@@ -127,31 +137,51 @@ class Batcher(Generic[Question, Answer]):
             self._changed.notify()
         self._thread.join()
 
+    def _queue(self, question: Question, future: Future[Answer], cancelled: Callable[[], bool]) -> None:
+        if self._closed:
+            raise CancelledError("The model was put away; nothing was decided.")
+        self._waiting.append((question, future, cancelled))
+        if not self._running:  # else its thread is told when the pass ends
+            self._changed.notify()
+
     def _run(self) -> None:
         while batch := self._next():
-            asked = [one for one in batch if not self._is_gone(one)]
-            if asked:
-                self.passes += 1
-                self.questions += len(asked)
-                started = self._busy_since = time.monotonic()
-                self._settle(asked)
-                self._busy_since = None
-                rows = sum(self._rows(question) for question, _, _ in asked)
-                self.passed(Pass(len(asked), rows, time.monotonic() - started))
+            self._pass(batch)
 
     def _next(self) -> list[_Waiting[Question, Answer]]:
         """What goes into the next pass; nothing when the batcher was closed and no question is left."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
+            self._changed.wait_for(lambda: not self._running and (self._waiting or self._closed))
             end = time.monotonic() + self._delay
             while not self._closed and self._rows_waiting() < self._max_rows and time.monotonic() < end:
                 self._changed.wait(end - time.monotonic())
-            batch: list[_Waiting[Question, Answer]] = []
-            rows = 0
-            while self._waiting and rows < self._max_rows:
-                batch.append(self._waiting.popleft())
-                rows += self._rows(batch[-1][0])
-            return batch
+            return self._taken()
+
+    def _taken(self) -> list[_Waiting[Question, Answer]]:
+        """Take what goes into a pass, which is under way from now on."""
+        batch: list[_Waiting[Question, Answer]] = []
+        rows = 0
+        while self._waiting and rows < self._max_rows:
+            batch.append(self._waiting.popleft())
+            rows += self._rows(batch[-1][0])
+        self._running = bool(batch)
+        return batch
+
+    def _pass(self, batch: Sequence[_Waiting[Question, Answer]]) -> None:
+        try:
+            if asked := [one for one in batch if not self._is_gone(one)]:
+                self.passes += 1
+                self.questions += len(asked)
+                started = self._busy_since = time.monotonic()
+                self._settle(asked)
+                rows = sum(self._rows(question) for question, _, _ in asked)
+                self.passed(Pass(len(asked), rows, time.monotonic() - started))
+        finally:
+            with self._changed:
+                self._busy_since = None
+                self._running = False
+                if self._waiting or self._closed:
+                    self._changed.notify()
 
     def _rows_waiting(self) -> int:
         return sum(self._rows(question) for question, _, _ in self._waiting)
@@ -183,7 +213,7 @@ class Batcher(Generic[Question, Answer]):
 class Scheduler:
     """Threads for the calls that compute, whichever models they share.
 
-    No more threads work at once than there are cores: besides a model's thread, those that have a turn, and a call that
+    No more threads work at once than there are cores: besides the one that runs a model, those that have a turn, and a call that
     waits for its model gives its turn away. Graphs are learnt in a turn, outside Python's lock.
 
     Args:

@@ -100,7 +100,7 @@ class Models:
         self._lock = Lock()
         self._draining: Served | None = None
         self.passed: Callable[[Pass], None] = lambda _: None
-        """Is told of each pass of a model, on the model's thread."""
+        """Is told of each pass of a model, on the thread that ran it."""
 
         self.behind = False
         """Whether another model was to answer, and this instance cannot load it (server/activation.py)."""

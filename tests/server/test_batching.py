@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,14 @@ def _callers() -> Iterator[ThreadPoolExecutor]:
         yield callers
 
 
+def wait_for(batcher: Batcher[int, int], questions: int) -> None:
+    """Until so many wait."""
+    end = time.monotonic() + 30
+    while batcher.waiting.questions != questions:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def queued(
     batcher: Batcher[int, int], held: Held, callers: ThreadPoolExecutor, questions: Sequence[int]
 ) -> list[Future[int]]:
@@ -61,8 +70,7 @@ def queued(
     assert held.begun.acquire(timeout=30)
     for place, question in enumerate(questions, start=1):
         futures.append(callers.submit(batcher.ask, question))
-        with batcher._changed:
-            assert batcher._changed.wait_for(lambda: len(batcher._waiting) == place, timeout=30)  # noqa: B023 - at once
+        wait_for(batcher, place)
     return futures
 
 
@@ -75,6 +83,56 @@ def test_what_waits_while_the_model_is_busy_goes_together(
     assert [future.result(30) for future in futures] == [2, 4, 6, 8]
     assert held.passes == [[1], [2, 3, 4]]
     assert (batcher.passes, batcher.questions) == (2, 4)
+
+
+def test_who_finds_the_model_free_runs_it_and_nobody_runs_it_for_others(callers: ThreadPoolExecutor) -> None:
+    threads: list[str] = []
+    begun, let = threading.Semaphore(0), threading.Semaphore(0)
+
+    def answer(questions: Sequence[int]) -> Sequence[int]:
+        threads.append(threading.current_thread().name)
+        begun.release()
+        assert let.acquire(timeout=30)
+        return questions
+
+    batcher = Batcher(answer, abs, max_rows=10)
+    let.release()
+    batcher.ask(1)
+    first = callers.submit(batcher.ask, 2)
+    assert begun.acquire(timeout=30)
+    assert begun.acquire(timeout=30)
+    second = callers.submit(batcher.ask, 3)
+    wait_for(batcher, 1)
+    let.release(2)
+
+    assert (first.result(30), second.result(30)) == (2, 3)
+    batcher.close()
+    mine = threading.current_thread().name
+    assert threads[0] == mine
+    assert threads[2] == "model"
+    assert threads[1] not in {mine, "model"}
+
+
+def test_many_callers_one_pass_at_a_time(callers: ThreadPoolExecutor) -> None:
+    running = threading.Lock()
+
+    def answer(questions: Sequence[int]) -> list[int]:
+        assert running.acquire(blocking=False)
+        time.sleep(0.0001)
+        running.release()
+        return [2 * question for question in questions]
+
+    batcher = Batcher(answer, lambda _: 1, max_rows=4)
+
+    def asks(start: int) -> list[int]:
+        return [
+            batcher.ask(number) if number % 3 else batcher.submit(number).result(30) for number in range(start, 200)
+        ]
+
+    found = [callers.submit(asks, start) for start in range(16)]
+    assert [one.result(60) for one in found] == [[2 * number for number in range(start, 200)] for start in range(16)]
+    batcher.close()
+    assert not batcher.alive
 
 
 def test_a_pass_ends_with_the_question_that_fills_it(
@@ -105,8 +163,7 @@ def test_a_caller_that_has_gone_is_not_computed_for_and_its_mates_are(
     gone = threading.Event()
     leaving = callers.submit(batcher.ask, 2, gone.is_set)
     staying = callers.submit(batcher.ask, 3)
-    with batcher._changed:
-        assert batcher._changed.wait_for(lambda: len(batcher._waiting) == 2, timeout=30)
+    wait_for(batcher, 2)
     gone.set()
     held.let.release(2)
 
