@@ -109,7 +109,9 @@ def paths(ids: Sequence[UUID]) -> dict[str, Callable[[], str]]:
     def by(**query: Callable[[], object]) -> Callable[[], str]:
         return lambda: "/explanations?" + urlencode({name: value() for name, value in query.items()})
 
-    user, item, cause = (lambda p=p, n=n: f"{p}{CHANCE.randrange(n)}" for p, n in (("u", 50_000), ("i", 1500), ("c", 1500)))
+    user, item, cause = (
+        lambda p=p, n=n: f"{p}{CHANCE.randrange(n)}" for p, n in (("u", 50_000), ("i", 1500), ("c", 1500))
+    )
     model = lambda: f"sha256:{CHANCE.randrange(3)}"  # noqa: E731
     when = lambda: storage.identifiers.time_of(CHANCE.choice(ids)).isoformat()  # noqa: E731
     return {
@@ -179,7 +181,9 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--times", type=int, default=300, help="pages of each kind")
     parser.add_argument("--database", help="measure this one, which was filled before")
-    parser.add_argument("--keep", action="store_true", help="print the database's URL and keep it until Enter is pressed")
+    parser.add_argument(
+        "--keep", action="store_true", help="print the database's URL and keep it until Enter is pressed"
+    )
     asked = parser.parse_args()
     warm_up()
     result: dict[str, Any] = {"machine": f"{platform.machine()}, {platform.python_version()}"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from becausal.v1 import explanation_pb2 as pb
-from explainer.drawing import draw_svg, draw_text
+from explainer.drawing import caption, draw_svg, draw_text
+from explainer.edges import edges_of, words_of
+from explainer.neighbourhood import Part, neighbourhood, strongest
 from explainer.pag import Mark, Pag, Stop
 from explainer.support import EdgeSupport
 
@@ -16,11 +19,72 @@ if TYPE_CHECKING:
 
 LONGEST_LABEL = 28
 
+FEW = 30
+"""Edges that a person takes in: a graph of no more is shown whole, of a larger one so many around target and causes."""
+
+MANY = 300
+"""Edges of the largest picture: beyond it lines hide one another, and every one is a stop of the keyboard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A graph, or a part of it, as a page shows it."""
+
+    head: int
+    svg: str
+    """Its titles are escaped."""
+
+    words: tuple[str, ...]
+    """What its edges say, those of the target first."""
+
+    caption: str
+    """How the graph came about, and how far to trust it."""
+
+    edges: int
+    whole: int
+    """Edges that are shown, and that there are."""
+
 
 def graph_svg(explanation: pb.Explanation, head: int) -> str:
     """The graph of a head that there is as SVG."""
     pag, support = _learnt(explanation, head)
     return draw_svg(pag, _labels(explanation), len(explanation.history), support)
+
+
+def near_target(explanation: pb.Explanation, place: int) -> Picture:
+    """The edges of the target and of its causes, at most `FEW`; the whole graph where it has no more.
+
+    Args:
+        explanation: with its graphs.
+        place: of the head among them.
+    """
+    pag, support = _learnt(explanation, place)
+    target = len(explanation.history)
+    if len(explanation.graphs[place].edges) <= FEW:
+        return _picture(explanation, place, strongest(pag, support, FEW))
+    causes = {cause.position for cause in explanation.causes}
+    return _picture(explanation, place, neighbourhood(pag, support, target, causes, FEW))
+
+
+def large(explanation: pb.Explanation, place: int) -> Picture:
+    """All that is connected, by the `MANY` edges with the most support."""
+    pag, support = _learnt(explanation, place)
+    return _picture(explanation, place, strongest(pag, support, MANY))
+
+
+def _picture(explanation: pb.Explanation, place: int, part: Part) -> Picture:
+    names = _labels(explanation)
+    labels = [names[node] for node in part.nodes]
+    target = len(labels) - 1  # the last node of the whole, and never left out
+    edges = sorted(edges_of(part.pag, part.support), key=lambda edge: (target not in edge.ends, -(edge.support or 0.0)))
+    return Picture(
+        explanation.graphs[place].head,
+        draw_svg(part.pag, labels, target, part.support, legend=False),
+        tuple(words_of(edge, labels) for edge in edges),
+        caption(part.pag),
+        part.edges,
+        part.whole,
+    )
 
 
 def graph_text(explanation: pb.Explanation, head: int) -> str:
