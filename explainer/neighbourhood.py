@@ -34,7 +34,8 @@ class Part:
 def neighbourhood(pag: Pag, support: EdgeSupport, target: int, about: Collection[int], most: int) -> Part:
     """Keep the target, the nodes asked about, and what is connected to them.
 
-    Edges between these come first, then the target's, then those of the others; among equals those with more support.
+    Edges between these come first, then the target's, then those of the others; among equals those with more support, then
+    those of newer items.
 
     Args:
         pag: the graph over n nodes.
@@ -45,14 +46,18 @@ def neighbourhood(pag: Pag, support: EdgeSupport, target: int, about: Collection
     """
     core = {target, *about}
     near = [edge for edge in _ends(pag) if core & set(edge)]
-    near.sort(key=lambda edge: (not core.issuperset(edge), target not in edge, -support.edge[edge], edge))
+    near.sort(key=lambda edge: (not core.issuperset(edge), target not in edge, *_weight(edge, support)))
     return _part(pag, support, near[:most], core)
 
 
 def strongest(pag: Pag, support: EdgeSupport, most: int) -> Part:
-    """Keep all nodes, and the edges with the most support."""
-    edges = sorted(_ends(pag), key=lambda edge: (-support.edge[edge], edge))
+    """Keep all nodes, and the edges with the most support; among equals those of newer items."""
+    edges = sorted(_ends(pag), key=lambda edge: _weight(edge, support))
     return _part(pag, support, edges[:most], set(range(len(pag.marks))))
+
+
+def _weight(edge: tuple[int, int], support: EdgeSupport) -> tuple[float, int, int]:
+    return -float(support.edge[edge]), -edge[1], -edge[0]
 
 
 def _ends(pag: Pag) -> list[tuple[int, int]]:

@@ -22,7 +22,10 @@ LONGEST_LABEL = 28
 FEW = 30
 """Edges that a person takes in: a graph of no more is shown whole, of a larger one so many around target and causes."""
 
-MANY = 300
+CROWDED = 100
+"""Edges from which on a graph that connects half of all pairs is taken for one that knows nothing."""
+
+MANY = 200
 """Edges of the largest picture: beyond it lines hide one another, and every one is a stop of the keyboard."""
 
 
@@ -43,6 +46,9 @@ class Picture:
     edges: int
     whole: int
     """Edges that are shown, and that there are."""
+
+    crowded: bool
+    """Whether so many pairs are connected that the graph tells nothing apart."""
 
 
 def graph_svg(explanation: pb.Explanation, head: int) -> str:
@@ -73,17 +79,19 @@ def large(explanation: pb.Explanation, place: int) -> Picture:
 
 
 def _picture(explanation: pb.Explanation, place: int, part: Part) -> Picture:
-    names = _labels(explanation)
-    labels = [names[node] for node in part.nodes]
+    names = [_names(explanation)[node] for node in part.nodes]
+    labels = [_short(name) for name in names]
+    nodes = len(explanation.history) + 1
     target = len(labels) - 1  # the last node of the whole, and never left out
     edges = sorted(edges_of(part.pag, part.support), key=lambda edge: (target not in edge.ends, -(edge.support or 0.0)))
     return Picture(
         explanation.graphs[place].head,
         draw_svg(part.pag, labels, target, part.support, legend=False),
-        tuple(words_of(edge, labels) for edge in edges),
+        tuple(words_of(edge, names) for edge in edges),
         caption(part.pag),
         part.edges,
         part.whole,
+        crowded=part.whole > CROWDED and 2 * part.whole > nodes * (nodes - 1) // 2,
     )
 
 
@@ -124,9 +132,13 @@ def _mark(mark: pb.Edge.Mark.ValueType) -> Mark:
 
 
 def _labels(explanation: pb.Explanation) -> list[str]:
+    return [_short(name) for name in _names(explanation)]
+
+
+def _names(explanation: pb.Explanation) -> list[str]:
     names = [title or item for title, item in zip(explanation.history_titles, explanation.history, strict=True)]
     target = explanation.target
-    return [_short(name) for name in (*names, target.title or target.item)]
+    return [*names, target.title or target.item]
 
 
 def _short(name: str) -> str:
