@@ -70,6 +70,6 @@ def _part(pag: Pag, support: EdgeSupport, edges: list[tuple[int, int]], core: se
     for i, j in edges:
         marks[i, j], marks[j, i] = pag.marks[i, j], pag.marks[j, i]
     among = np.ix_(nodes, nodes)
-    shares = EdgeSupport(support.share[:, *among], support.graphs)
+    shares = EdgeSupport(np.stack([share[among] for share in support.share]), support.graphs)
     whole = int(np.count_nonzero(np.triu(pag.marks)))
     return Part(replace(pag, marks=marks[among]), shares, tuple(nodes), len(edges), whole)
