@@ -8,6 +8,7 @@ edge says in words what it is, to a pointer and to a keyboard.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ _MARGIN = 30.0
 _HEIGHT = 300.0  # of the highest arc
 _CAPTION = 840.0  # the line under the graph, which is wider than a small graph
 _LABEL = 34  # characters
+_LINE = 40  # characters of a sentence that stand side by side, even on a phone
 _LETTER = 6.8  # width of one at this size, on average
 _COS, _SIN = 0.58, 0.82  # of the 55 degrees that names are turned by
 
@@ -107,7 +109,7 @@ def draw_svg(
     letters = max(len(_short(label)) for label in labels)
     left = max(_MARGIN, letters * _LETTER * _COS)
     ports, spans, width = _layout(edges, place, left)
-    width = max(width, _CAPTION) if legend else width
+    width = max(width, _CAPTION if legend else (_LINE + 2) * _LETTER)
     spread = max((abs(ports[edge, 1] - ports[edge, 0]) for edge in edges), default=1.0)
     axis = _MARGIN + min(_HEIGHT, spread / 2) + 20
     frame = _Frame(axis, spread, width)
@@ -180,8 +182,7 @@ def _nesting(here: int, there: int) -> tuple[bool, int]:
 def _spoken(edge: Edge, words: str, meets: tuple[float, float], frame: _Frame, *, touches: bool) -> str:
     """An arc that says in words what it is: to a pointer that rests on or beside it, and to a keyboard that reaches it."""
     start, end = meets
-    half = len(words) * _LETTER / 2
-    middle = max(min((start + end) / 2, frame.width - half), half)
+    lines = _lines(words, (start + end) / 2, frame.width)
     words, path, axis = escape(words), _arc(meets, frame), frame.axis
     colour = _TARGET if touches else _OTHER
     share = 0.5 if edge.support is None else edge.support
@@ -192,8 +193,22 @@ def _spoken(edge: Edge, words: str, meets: tuple[float, float], frame: _Frame, *
         f'<path class="reach" d="{path}" fill="none" stroke="white" stroke-opacity="0" stroke-width="11"/>'
         f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{stroke:.2f}" stroke-opacity="{opacity:.2f}"/>'
         f"{_end(edge.mark_at_source, start, axis, colour)}{_end(edge.mark_at_target, end, axis, colour)}"
-        f'<text class="words" visibility="hidden" x="{middle:.0f}" y="18" font-size="12" text-anchor="middle" '
-        f'fill="{_INK}" aria-hidden="true">{words}</text></g>'
+        f"{lines}</g>"
+    )
+
+
+def _lines(words: str, middle: float, width: float) -> str:
+    """The sentence as lines at the top, as near above its arc as there is room, on a ground that hides other arcs."""
+    half = _LINE * _LETTER / 2
+    x = max(min(middle, width - half), half)
+    lines = textwrap.wrap(words, _LINE)
+    spans = "".join(
+        f'<tspan x="{x:.0f}" y="{16 + 15 * place}">{escape(line)}{" " if line is not lines[-1] else ""}</tspan>'
+        for place, line in enumerate(lines)
+    )
+    return (
+        f'<text class="words" visibility="hidden" font-size="12" text-anchor="middle" fill="{_INK}" stroke="white" '
+        f'stroke-width="5" paint-order="stroke" aria-hidden="true">{spans}</text>'
     )
 
 

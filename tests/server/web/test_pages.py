@@ -99,6 +99,12 @@ def test_a_script_gets_the_list_alone(browser: Browser) -> None:
     assert "Because you watched Alien" in part
 
 
+def test_the_page_that_is_open_is_marked(browser: Browser) -> None:
+    marked = {path: re.findall(r'href="([^"]+)" aria-current', browser.get(path).text) for path in ("/log", "/login")}
+
+    assert marked == {"/log": ["/log"], "/login": []}
+
+
 def test_an_empty_database_says_what_comes(browser: Browser) -> None:
     assert "Nothing here yet" in browser.get("/").text
 
