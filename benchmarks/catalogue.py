@@ -29,8 +29,8 @@ SIZES = ((2_000, 50), (50_000, 50), (1_000_000, 50), (50_000, 20), (50_000, 100)
 """Items and positions."""
 
 
-def make(folder: Path, items: int, positions: int, hidden: int = 64, layers: int = 2) -> None:
-    """Write a bundle of a BERT4Rec with random weights."""
+def make(folder: Path, items: int, positions: int, hidden: int = 64, layers: int = 2, *, sharp: float = 1.0) -> None:
+    """Write a bundle of a BERT4Rec with random weights; attention with a `sharp` of 10 or more looks at few items, as if learnt."""
     shape = Architecture(
         Model.BERT4REC, Head.TRANSFORMED, layers, 2, hidden, 4 * hidden, "gelu", 1e-12, positions, positions, items
     )
@@ -41,6 +41,8 @@ def make(folder: Path, items: int, positions: int, hidden: int = 64, layers: int
         )
         for name, size in shape.schema().items()
     }
+    for name in weights:
+        weights[name] *= sharp if ".query." in name else 1.0
     tokens = ["[PAD]", *(f"item-{number}" for number in range(1, items))]
     titles = {token: f"The title of {token}" for token in tokens[1:]}
     save_bundle(folder, Content(shape, weights, tokens, {"title": titles}, "title"), {"data_settings": None})

@@ -87,9 +87,9 @@ def milliseconds(work: Callable[[], object], times: int) -> dict[str, float]:
     return {"p50_ms": round(statistics.median(taken), 2), "p99_ms": round(taken[int(0.99 * len(taken))], 2)}
 
 
-def fill(url: str, start: int, end: int) -> None:
-    """Bring the tables from `start` to `end` records."""
-    made = full_record()
+def fill(url: str, start: int, end: int, made: storage.ExplanationRecord | None = None) -> None:
+    """Bring the tables from `start` to `end` records, all with the document of one: of `made`, or of a full one."""
+    made = made or full_record()
     with psycopg.connect(url.replace("postgresql+psycopg", "postgresql"), autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         for first in range(start, end, 20_000):

@@ -241,6 +241,12 @@ class Application:
         """The version of the model that answers now."""
         return self._models.version
 
+    @property
+    def model_versions(self) -> Sequence[str]:
+        """The versions whose models are at hand, the one that answers now first."""
+        others = sorted({*self._models.bundles.versions()} - {self.model_version})
+        return [self.model_version, *others]
+
     def title(self, item: str) -> str:
         """An item's title in the catalogue of now; empty where it has none, or there is no such item."""
         catalogue = self._models.active.catalogue

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from becausal.v1 import explanation_pb2 as pb
-from explainer.drawing import draw_svg, draw_text
+from explainer.drawing import caption, draw_svg, draw_text
+from explainer.edges import edges_of, words_of
+from explainer.neighbourhood import Part, neighbourhood, strongest
 from explainer.pag import Mark, Pag, Stop
 from explainer.support import EdgeSupport
 
@@ -16,11 +19,80 @@ if TYPE_CHECKING:
 
 LONGEST_LABEL = 28
 
+FEW = 30
+"""Edges that a person takes in: a graph of no more is shown whole, of a larger one so many around target and causes."""
+
+CROWDED = 100
+"""Edges from which on a graph that connects half of all pairs is taken for one that knows nothing."""
+
+MANY = 200
+"""Edges of the largest picture: beyond it lines hide one another, and every one is a stop of the keyboard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A graph, or a part of it, as a page shows it."""
+
+    head: int
+    svg: str
+    """Its titles are escaped."""
+
+    words: tuple[str, ...]
+    """What its edges say, those of the target first."""
+
+    caption: str
+    """How the graph came about, and how far to trust it."""
+
+    edges: int
+    whole: int
+    """Edges that are shown, and that there are."""
+
+    crowded: bool
+    """Whether so many pairs are connected that the graph tells nothing apart."""
+
 
 def graph_svg(explanation: pb.Explanation, head: int) -> str:
     """The graph of a head that there is as SVG."""
     pag, support = _learnt(explanation, head)
     return draw_svg(pag, _labels(explanation), len(explanation.history), support)
+
+
+def near_target(explanation: pb.Explanation, place: int) -> Picture:
+    """The edges of the target and of its causes, at most `FEW`; the whole graph where it has no more.
+
+    Args:
+        explanation: with its graphs.
+        place: of the head among them.
+    """
+    pag, support = _learnt(explanation, place)
+    target = len(explanation.history)
+    if len(explanation.graphs[place].edges) <= FEW:
+        return _picture(explanation, place, strongest(pag, support, FEW))
+    causes = {cause.position for cause in explanation.causes}
+    return _picture(explanation, place, neighbourhood(pag, support, target, causes, FEW))
+
+
+def large(explanation: pb.Explanation, place: int) -> Picture:
+    """All that is connected, by the `MANY` edges with the most support."""
+    pag, support = _learnt(explanation, place)
+    return _picture(explanation, place, strongest(pag, support, MANY))
+
+
+def _picture(explanation: pb.Explanation, place: int, part: Part) -> Picture:
+    names = [_names(explanation)[node] for node in part.nodes]
+    labels = [_short(name) for name in names]
+    nodes = len(explanation.history) + 1
+    target = len(labels) - 1  # the last node of the whole, and never left out
+    edges = sorted(edges_of(part.pag, part.support), key=lambda edge: (target not in edge.ends, -(edge.support or 0.0)))
+    return Picture(
+        explanation.graphs[place].head,
+        draw_svg(part.pag, labels, target, part.support, legend=False),
+        tuple(words_of(edge, names) for edge in edges),
+        caption(part.pag),
+        part.edges,
+        part.whole,
+        crowded=part.whole > CROWDED and 2 * part.whole > nodes * (nodes - 1) // 2,
+    )
 
 
 def graph_text(explanation: pb.Explanation, head: int) -> str:
@@ -60,9 +132,13 @@ def _mark(mark: pb.Edge.Mark.ValueType) -> Mark:
 
 
 def _labels(explanation: pb.Explanation) -> list[str]:
+    return [_short(name) for name in _names(explanation)]
+
+
+def _names(explanation: pb.Explanation) -> list[str]:
     names = [title or item for title, item in zip(explanation.history_titles, explanation.history, strict=True)]
     target = explanation.target
-    return [_short(name) for name in (*names, target.title or target.item)]
+    return [*names, target.title or target.item]
 
 
 def _short(name: str) -> str:

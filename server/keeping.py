@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from server.bundles import Bundles
     from server.config import Config
+    from server.progress import Progress
     from server.records import Read, Records
     from server.replay import Replay
     from storage import ConsistencyProof, Erased, Hold, InclusionProof, Interaction, LogState, Standing
@@ -87,9 +88,9 @@ class Keeping:
         self._check_reason(user_id, reason)
         return self._records.erasure.erase_user(user_id, actor=actor, reason=reason)
 
-    def replay(self, explanation_id: UUID) -> Replay:
+    def replay(self, explanation_id: UUID, progress: Progress | None = None) -> Replay:
         """Compute a stored explanation again and compare (server/replaying.py)."""
-        return self._replayer.replay(explanation_id)
+        return self._replayer.replay(explanation_id, progress)
 
     def note(self, read: Read) -> Future[None]:
         """Record a read; done when it is durable."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from explainer.budget import Budget
 from explainer.errors import ExplainerError
 from explainer.explain import explain
 from explainer.explanation import CertificateKind, Status
 from explainer.model import NEAR_TIE, History
 from explainer.reason import Wording
 from recommender.errors import RecommenderError
+from server.progress import Progress, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +107,11 @@ class _Difference:
 
 
 def replay(
-    record: ExplanationRecord, model: ExplainableModel, title: Callable[[str], str], languages: Languages
+    record: ExplanationRecord,
+    model: ExplainableModel,
+    title: Callable[[str], str],
+    languages: Languages,
+    progress: Progress | None = None,
 ) -> Replay:
     """Compute an explanation again and compare.
 
@@ -114,8 +120,12 @@ def replay(
         model: of the recorded version, or of another that is suspected to be the same.
         title: the model's titles by item token.
         languages: the reasons' words.
+        progress: is told how far this is.
     """
     stored = record.explanation
+    progress = progress or Progress()
+    budget = Budget(stored.settings.max_rows)
+    progress.computing(budget, stored.cost.rows_scored)
     history = History(stored.history, record.older_history)
     try:
         again = explain(
@@ -124,6 +134,7 @@ def replay(
             stored.target.item,
             settings=stored.settings,
             wording=Wording(title, languages),
+            budget=budget,
         )
     except (ExplainerError, RecommenderError) as error:
         if model.version != stored.model_version:
@@ -131,6 +142,7 @@ def replay(
         return Replay(
             Verdict.FACTS_DIFFER, f"The model no longer gives this recommendation: {error}", model_version=model.version
         )
+    progress.step = Step.COMPARE
     return _judged(stored, again, model)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.bundles import SwappedBundleError
+from server.progress import Progress, Step
 from server.reading import read_record
 from server.replay import Replay, Verdict, replay
 from storage import CorruptRecordError, Standing
@@ -43,13 +44,19 @@ class Replayer:
         self._languages = languages
         self._suspect = suspect
 
-    def replay(self, explanation_id: UUID) -> Replay:
+    def replay(self, explanation_id: UUID, progress: Progress | None = None) -> Replay:
         """Check the record, find the model, compute again, compare.
+
+        Args:
+            explanation_id: which.
+            progress: is told how far this is.
 
         Raises:
             ExplanationNotFoundError: there is no explanation of this id.
             DatabaseUnavailableError: the database cannot be reached.
         """
+        progress = progress or Progress()
+        progress.step = Step.RECORD
         # The commitment first: it says that a record was edited even where the edit left no readable record.
         standing = self._trail.standing(explanation_id)
         if standing is Standing.TAMPERED:
@@ -62,9 +69,10 @@ class Replayer:
             return Replay(Verdict.RECORD_TAMPERED, str(error))
         if standing is Standing.UNKNOWN:
             return Replay(Verdict.RECORD_TAMPERED, "The audit log has no entry of this record.")
-        return self._on_its_model(record)
+        progress.step = Step.MODEL
+        return self._on_its_model(record, progress)
 
-    def _on_its_model(self, record: ExplanationRecord) -> Replay:
+    def _on_its_model(self, record: ExplanationRecord, progress: Progress) -> Replay:
         version = record.explanation.model_version
         try:
             model = self._suspect or self._bundles.model(version)
@@ -75,4 +83,4 @@ class Replayer:
                 Verdict.MODEL_MISSING,
                 f"The bundle of {version} is not at hand; put it into the folder of bundles as {self._bundles.path(version).name}.",
             )
-        return replay(record, model, model.bundle.catalogue.title, self._languages)
+        return replay(record, model, model.bundle.catalogue.title, self._languages, progress)

@@ -146,7 +146,7 @@ class Workers:
 
 
 def of_worker(config: Config, number: int) -> Config:
-    """The settings of one worker: its share of the cores, and an admin port of its own."""
+    """The settings of one worker: its share of the cores, an admin port of its own, and the audit page for the first."""
     cores = config.batching.cores or max((os.cpu_count() or 1) // config.workers, 1)
     batching = config.batching.model_copy(update={"cores": cores})
     address = config.admin.address
@@ -154,7 +154,9 @@ def of_worker(config: Config, number: int) -> Config:
         host, _, port = address.rpartition(":")
         address = f"{host}:{int(port) + number}"
     admin = config.admin.model_copy(update={"address": address})
-    return config.model_copy(update={"batching": batching, "admin": admin})
+    # One process shows the page: who looks goes on with the one that has the session's secret and the replays under way.
+    web = config.web if number == 0 else config.web.model_copy(update={"address": None})
+    return config.model_copy(update={"batching": batching, "admin": admin, "web": web})
 
 
 @contextmanager

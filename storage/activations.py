@@ -11,8 +11,7 @@ from sqlalchemy import insert, select
 from becausal.audit.entries import Kind
 from storage.entries import Batch, event_entry
 from storage.errors import InvalidRecordError
-from storage.models import KEY_LENGTH, ModelActivationRow
-from storage.repository import storable
+from storage.models import KEY_LENGTH, ModelActivationRow, storable
 
 if TYPE_CHECKING:
     from storage.database import Database

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from storage.errors import InvalidRecordError
-from storage.models import KEY_LENGTH, InteractionRow
-from storage.repository import storable
+from storage.models import KEY_LENGTH, InteractionRow, storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -34,6 +34,12 @@ KEY_LENGTH = 512
 """Most characters in a user id, item token or model version: PostgreSQL indexes at most about 2,700 bytes."""
 
 
+def storable(value: str) -> bool:
+    """Whether both engines hold a text."""
+    # PostgreSQL's text has no NUL, and half of a surrogate pair has no UTF-8.
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 class Base(DeclarativeBase):
     """Root of the models; every constraint has a name, so that a later migration can change it."""
 

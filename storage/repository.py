@@ -12,16 +12,14 @@ from sqlalchemy import func, select
 
 from storage import bulk
 from storage.entries import Batch, explanation_entry
-from storage.errors import CorruptRecordError, DuplicateRecordError, InvalidFilterError, InvalidRecordError
-from storage.identifiers import first_id_from
-from storage.models import KEY_LENGTH, ExplanationCauseRow, ExplanationRow
+from storage.errors import CorruptRecordError, DuplicateRecordError, InvalidRecordError
+from storage.models import KEY_LENGTH, ExplanationRow, storable
 from storage.records import decode, encode
+from storage.selects import matching, page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from uuid import UUID
-
-    from sqlalchemy import ColumnElement, Select
 
     from storage.database import Database
     from storage.filters import ExplanationFilter
@@ -155,7 +153,7 @@ class ExplanationRepository:
             InvalidFilterError: a text of the filter can be in no database.
             DatabaseUnavailableError: the database cannot be reached.
         """
-        some = select(ExplanationRow.id).where(*_conditions(spec, None)).limit(at_most).subquery()
+        some = matching(select(ExplanationRow.id), spec, None).limit(at_most).subquery()
         with self._database.reading() as connection:
             return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
@@ -191,7 +189,7 @@ class ExplanationRepository:
             SchemaBehindError: the tables are older than this program, or not there.
         """
         with self._database.reading() as connection:
-            rows = connection.execute(_page(spec, limit, before)).all()
+            rows = connection.execute(page(spec, limit, before)).all()
         return tuple(_record(record_id, payload) for record_id, payload in rows)
 
 
@@ -237,53 +235,6 @@ def _key(field: str, value: str) -> str:
         raise InvalidRecordError(field, f"{field} has {len(value)} characters; {KEY_LENGTH} is the most")
     if not storable(value):
         raise InvalidRecordError(field, f"{field} holds a NUL or no Unicode text; take it out")
-    return value
-
-
-def storable(value: str) -> bool:
-    """Whether both engines hold a text."""
-    # PostgreSQL's text has no NUL, and half of a surrogate pair has no UTF-8.
-    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _page(spec: ExplanationFilter, limit: int, before: UUID | None) -> Select[UUID, str]:
-    if limit < 1:
-        raise InvalidFilterError("limit", f"the limit is {limit}; give 1 or more")
-    return (
-        select(ExplanationRow.id, ExplanationRow.payload)
-        .where(*_conditions(spec, before))
-        .order_by(ExplanationRow.id.desc())
-        .limit(limit)
-    )
-
-
-def _conditions(spec: ExplanationFilter, before: UUID | None) -> Iterator[ColumnElement[bool]]:
-    texts = {
-        "user_id": (ExplanationRow.user_id, spec.user_id),
-        "target_item": (ExplanationRow.target_item, spec.target_item),
-        "model_version": (ExplanationRow.model_version, spec.model_version),
-        "status": (ExplanationRow.status, None if spec.status is None else spec.status.value),
-    }
-    for field, (column, value) in texts.items():
-        if value is not None:
-            yield column == _sought(field, value)
-    if spec.cause_item is not None:
-        causes = select(ExplanationCauseRow.explanation_id).where(
-            ExplanationCauseRow.item == _sought("cause_item", spec.cause_item)
-        )
-        yield ExplanationRow.id.in_(causes)
-    # The time of a record is the time in its id, so these use whatever index serves the rest.
-    if spec.created_from is not None:
-        yield ExplanationRow.id >= first_id_from(spec.created_from)
-    if spec.created_before is not None:
-        yield ExplanationRow.id < first_id_from(spec.created_before)
-    if before is not None:
-        yield ExplanationRow.id < before
-
-
-def _sought(field: str, value: str) -> str:
-    if not storable(value):
-        raise InvalidFilterError(field, f"{field} holds a NUL or no Unicode text; take it out")
     return value
 
 

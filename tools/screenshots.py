@@ -12,7 +12,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from playwright.sync_api import sync_playwright
 
@@ -25,11 +27,33 @@ from becausal.client import Client  # noqa: E402
 from recommender import load_bundle, read_dataset  # noqa: E402
 from server.records import write_key  # noqa: E402
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ViewportSize
+
 DEMO = ROOT / ".demo"
 OUT = ROOT / "docs" / "screens"
 GRPC, WEB = "127.0.0.1:50971", "127.0.0.1:50972"
-WIDE, NARROW = {"width": 1440, "height": 1000}, {"width": 360, "height": 780}
+WIDE: ViewportSize = {"width": 1440, "height": 1000}
+NARROW: ViewportSize = {"width": 360, "height": 780}
+PAPER: ViewportSize = {"width": 794, "height": 1123}
+"""A4."""
+
 USERS = 12
+FIRST_USER = "186"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One page, seen in one way."""
+
+    name: str
+    path: str
+    size: ViewportSize = field(default_factory=lambda: WIDE)
+    whole: bool = False
+    scheme: Literal["light", "dark"] = "light"
+    media: Literal["screen", "print"] = "screen"
+    press: str = ""
+    """A button to press first."""
 
 
 def main() -> None:
@@ -44,23 +68,50 @@ def main() -> None:
             record = fill()
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-                for name, path, size, scheme, whole in (
-                    ("list", "/explanations", WIDE, "light", False),
-                    ("explanation", f"/explanations/{record}", WIDE, "light", True),
-                    ("explanation-dark", f"/explanations/{record}", WIDE, "dark", False),
-                    ("explanation-narrow", f"/explanations/{record}", NARROW, "light", False),
-                    ("what-if", f"/what-if?explanation={record}&off=3", WIDE, "light", False),
-                    ("cards", "/demo?history=168,50,172,181,1,7,174,195", WIDE, "light", False),
-                ):
-                    page = browser.new_page(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]  # two of their literals
-                    page.goto(f"http://{WEB}{path}")
-                    page.screenshot(path=OUT / f"{name}.png", full_page=whole)
-                    print(OUT / f"{name}.png")
-                    page.close()
+                for picture in pictures(record):
+                    take(browser, picture)
                 browser.close()
         finally:
             process.terminate()
             process.wait()
+
+
+def pictures(record: str) -> list[Picture]:
+    """What is taken."""
+    detail, what_if = f"/explanations/{record}", f"/what-if?explanation={record}&off=3"
+    cards = "/demo?history=168,50,172,181,1,7,174,195"
+    user = f"/users?user={FIRST_USER}"
+    return [
+        Picture("list", "/explanations"),
+        Picture("list-narrow", "/explanations", NARROW),
+        Picture("explanation", detail, whole=True),
+        Picture("explanation-dark", detail, scheme="dark"),
+        Picture("explanation-narrow", detail, NARROW),
+        Picture("paper", detail, PAPER, whole=True, media="print"),
+        Picture("graph", f"{detail}/graph/0"),
+        Picture("replay", detail, press="Replay"),
+        Picture("what-if", what_if),
+        Picture("cards", cards),
+        Picture("user", user),
+        Picture("models", "/models", scheme="dark"),
+        Picture("log", "/log"),
+    ]
+
+
+def take(browser: Browser, picture: Picture) -> None:
+    """Go there and look."""
+    page = browser.new_page(viewport=picture.size, color_scheme=picture.scheme, bypass_csp=True)
+    page.goto(f"http://{WEB}{picture.path}")
+    if picture.media == "print":
+        page.add_style_tag(content="body { padding: 18mm; }")  # a page's margins are none of its picture
+    if picture.press:
+        page.click(f"text={picture.press}")
+        page.wait_for_selector(".result.good")
+        page.locator(".result.good").scroll_into_view_if_needed()
+    page.emulate_media(media=picture.media, color_scheme=picture.scheme)
+    page.screenshot(path=OUT / f"{picture.name}.png", full_page=picture.whole)
+    print(OUT / f"{picture.name}.png")
+    page.close()
 
 
 def serve(folder: Path) -> subprocess.Popen[bytes]:
@@ -94,7 +145,7 @@ def fill() -> str:
     with Client(GRPC) as client:
         client.wait_until_serving(30)
         for user, history in histories:
-            told = client.explain(history[-30:], user_id=user)
+            told = client.explain(history[-50:], user_id=user)
             if len(told.causes) > best[1]:
                 best = (told.id, len(told.causes))
     return best[0]

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from server.access import Access, Role, current_caller
 from server.rpc.authorizing import bearer_of
 from server.rpc.errors import answer_for, status_of
-from server.web import cards, detail, listing, log_page, login, models_page, quality, users, what_if
+from server.web import cards, detail, listing, log_page, login, models_page, quality, replays, users, what_if
 from server.web.sessions import COOKIE, Lockout, Sessions, same
 from server.web.shield import LOOPBACK, Shield
 from server.web.site import HERE, Site, Visit
@@ -63,9 +63,12 @@ PAGES = (
     Page("/login", login.enter, method="POST"),
     Page("/logout", login.leave, method="POST"),
     Page("/explanations", listing.explanations, Role.AUDIT_READ),
+    Page("/items", listing.items, Role.AUDIT_READ),
     Page("/explanations/{id}", detail.explanation, Role.AUDIT_READ),
     Page("/explanations/{id}/json", detail.stored, Role.AUDIT_READ),
-    Page("/explanations/{id}/replay", detail.replayed, Role.AUDIT_READ, "POST"),
+    Page("/explanations/{id}/graph/{head}", detail.graph, Role.AUDIT_READ),
+    Page("/explanations/{id}/replay", replays.begin, Role.AUDIT_READ, "POST"),
+    Page("/explanations/{id}/replay/{run}", replays.follow, Role.AUDIT_READ),
     Page("/explanations/{id}/verify", detail.verified, Role.AUDIT_READ, "POST"),
     Page("/what-if", what_if.show, Role.EXPLAIN),
     Page("/users", users.show, Role.AUDIT_READ),

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from google.protobuf.json_format import MessageToJson
-from markupsafe import Markup
 from starlette.responses import Response
 
 from becausal.audit.entries import entry_leaf
 from becausal.audit.merkle import verify_inclusion
+from explainer.drawing import LEGEND
 from explainer.explanation import Relation
 from server.application import Patience
-from server.graphs import graph_svg
+from server.graphs import large, near_target
 from server.rpc.messages import explanation_message
 from server.web.site import explanation_id
+from server.web.timeline import folded, timeline
 from server.what_if import Edit
 from storage import NoCheckpointError, NotInLogError
 
 if TYPE_CHECKING:
-    from explainer.explanation import Effect, Explanation
+    from explainer.explanation import Explanation
     from server.web.site import Site, Visit
     from server.what_if import WhatIf
     from storage import ExplanationRecord
@@ -39,53 +40,43 @@ RELATIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One item of the history, as the timeline shows it."""
-
-    position: int
-    item: str
-    title: str
-    effect: Effect | None
-    share: float
-    """Size of the effect on the score against the largest one, -1..1; negative: without it the target loses."""
-
-    cause: bool
-    common: bool
-    """Whether every set that explains has it."""
-
-
 def explanation(site: Site, visit: Visit) -> Response:
     """The whole page."""
     record = _read(site, visit, "get")
     told = record.explanation
     message = explanation_message(record)
-    graphs = [(graph.head, Markup(graph_svg(message, place))) for place, graph in enumerate(told.graphs)]  # noqa: S704 - titles are escaped as it is drawn
+    graphs = [near_target(message, place) for place in range(len(told.graphs))]
     return site.page(
         visit,
         "explanation.html",
         record=record,
         told=told,
-        steps=timeline(told),
+        history=folded(timeline(told)),
         graphs=graphs,
         lists=_lists(site, told),
         relations=RELATIONS,
+        legend=LEGEND,
+        printed=datetime.now(UTC),
+        address=visit.address,
     )
+
+
+def graph(site: Site, visit: Visit) -> Response:
+    """The graph of one head, as much of it as can be drawn."""
+    record = _read(site, visit, "get")
+    message = explanation_message(record)
+    heads = [graph.head for graph in message.graphs]
+    if visit.parts["head"] not in map(str, heads):
+        return site.message(visit, "No such graph", "The explanation has no graph of that head.", 404)
+    picture = large(message, heads.index(int(visit.parts["head"])))
+    told = record.explanation
+    return site.page(visit, "graph.html", record=record, told=told, picture=picture, heads=heads, legend=LEGEND)
 
 
 def stored(site: Site, visit: Visit) -> Response:
     """The explanation as JSON, as GetExplanation gives it."""
     record = _read(site, visit, "get")
     return Response(MessageToJson(explanation_message(record)) + "\n", media_type="application/json")
-
-
-def replayed(site: Site, visit: Visit) -> Response:
-    """Compute it again, and say what holds."""
-    record_id = explanation_id(visit.parts["id"])
-    site.note(visit, "replay", f"explanations/{record_id}")
-    replay = site.compute(lambda: site.application.keeping.replay(record_id))
-    template = "_replay.html" if visit.wants_part else "replay.html"
-    return site.page(visit, template, replay=replay, id=record_id)
 
 
 def verified(site: Site, visit: Visit) -> Response:
@@ -102,25 +93,6 @@ def verified(site: Site, visit: Visit) -> Response:
     standing = site.application.keeping.standing(record_id)
     template = "_verify.html" if visit.wants_part else "verify.html"
     return site.page(visit, template, proof=proof, holds=holds, problem=problem, standing=standing.value, id=record_id)
-
-
-def timeline(told: Explanation) -> list[Step]:
-    """The history with each item's effect, oldest first."""
-    effects: list[Effect | None] = list(told.effects) or [None] * len(told.history)
-    largest = max((abs(effect.score) for effect in effects if effect is not None), default=0.0) or 1.0
-    causes = {cause.position for cause in told.causes}
-    return [
-        Step(
-            position,
-            item,
-            title or item,
-            effect,
-            0.0 if effect is None else effect.score / largest,
-            position in causes,
-            position in told.common,
-        )
-        for position, (item, title, effect) in enumerate(zip(told.history, told.titles, effects, strict=True))
-    ]
 
 
 def _read(site: Site, visit: Visit, action: str) -> ExplanationRecord:

@@ -79,10 +79,12 @@ class WebListener:
 def _bound(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     try:
-        family, kind, *_, where = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind)
+        family, kind, protocol, _, where = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        # With its protocol: asyncio sends small answers at once (TCP_NODELAY) only where it knows that it is TCP.
+        bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(where)
+        bound.listen()  # who asks before the loop turns waits a moment and is not refused
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(
             f"Cannot listen on web.address {address}; free the port or set another address (port 0 takes a free one)."

@@ -20,6 +20,9 @@ PAGE_SIZE = 25
 COUNTED = 1_000
 """Matches are counted no further: the number is for orientation, and a count of millions takes seconds."""
 
+OFFERED = 12
+"""Items that are offered for what somebody types."""
+
 FIELDS = {
     "user": ("user_id", "="),
     "item": ("item", "="),
@@ -54,8 +57,27 @@ def explanations(site: Site, visit: Visit) -> Response:
         page=page,
         count=counted(site, filter_text),
         statuses=list(Status),
+        models=site.application.model_versions,
         filtered=bool(filter_text),
+        meant=[] if page.records else _meant(site, visit),
     )
+
+
+def items(site: Site, visit: Visit) -> Response:
+    """Items that have the text of a filter in their title, as options for its field."""
+    text = visit.asked("item") or visit.asked("cause")
+    return site.page(visit, "_options.html", items=site.application.search(text, OFFERED) if text else ())
+
+
+def _meant(site: Site, visit: Visit) -> list[tuple[str, str, str]]:
+    """For a list that is empty: items whose title has in it what was typed as a token; title, token, and the list's URL."""
+    return [
+        (title or token, token, visit.url(**{name: token, "page": ""}))
+        for name in ("item", "cause")
+        if visit.asked(name)
+        for token, title in site.application.search(visit.asked(name), OFFERED)
+        if token != visit.asked(name)
+    ]
 
 
 def counted(site: Site, filter_text: str) -> str:

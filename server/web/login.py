@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def ask(site: Site, visit: Visit) -> Response:
     """Show the login in the place of a page that needs one."""
-    return site.page(visit, "login.html", status=401, problem="", back=quote(visit.url()))
+    shown = site.page(visit, "login.html", status=401, problem="", back=quote(visit.url()))
+    if visit.wants_part:
+        shown.headers["hx-refresh"] = "true"  # the page around the part needs one too
+    return shown
 
 
 def form(site: Site, visit: Visit) -> Response:

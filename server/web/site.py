@@ -15,9 +15,11 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from server.access import Role
 from server.errors import ExplanationNotFoundError
 from server.records import Read
+from server.web.runs import Replays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -50,6 +52,9 @@ class Visit:
     """Whether a script asks for a part of the page alone."""
 
     accepts_json: bool
+    address: str
+    """The page's own, as whoever looks has it."""
+
     cookies: dict[str, str] = field(default_factory=dict)
     """To be set with the answer."""
 
@@ -66,6 +71,7 @@ class Visit:
             request.client.host if request.client else "",
             request.headers.get("hx-request") == "true",
             "application/json" in request.headers.get("accept", ""),
+            str(request.url.replace(query="")),
         )
 
     def asked(self, name: str) -> str:
@@ -102,6 +108,7 @@ class Site:
         self.lockout = lockout
         self.activations = activations
         self.config = config
+        self.replays = Replays()
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -118,8 +125,9 @@ class Site:
         return HTMLResponse(made, status)
 
     def message(self, visit: Visit, title: str, text: str, status: int) -> HTMLResponse:
-        """A page that says one thing."""
-        return self.page(visit, "message.html", status=status, title=title, text=text)
+        """A page that says one thing; for a script that fills a part of a page, that thing alone."""
+        template = "_message.html" if visit.wants_part else "message.html"
+        return self.page(visit, template, status=status, title=title, text=text)
 
     def note(self, visit: Visit, action: str, subject: str, user_id: str | None = None) -> None:
         """Record that somebody reads, before they are shown anything."""
@@ -128,7 +136,11 @@ class Site:
 
     def compute(self, work: Callable[[], Result]) -> Result:
         """Have work done where the model is."""
-        return self.application.scheduler.submit(work).result()
+        return self.begin(work).result()
+
+    def begin(self, work: Callable[[], Result]) -> Future[Result]:
+        """As `compute`, without waiting for it."""
+        return self.application.scheduler.submit(work)
 
 
 def explanation_id(text: str) -> UUID:

@@ -17,6 +17,7 @@ from server.bundles import Bundles, SwappedBundleError
 from server.config import Config
 from server.errors import ExplanationNotFoundError
 from server.models import Models
+from server.progress import Progress, Step
 from server.replay import TOLERANCE, Agreement, Replay, Verdict, replay
 from server.replaying import Replayer
 from storage.models import ExplanationRow
@@ -155,6 +156,26 @@ def test_an_edited_record_is_tampered_whatever_it_says(
         with database.writing() as connection:
             connection.execute(update(ExplanationRow).values(payload=payload))
         assert told.replay(stored.id).verdict is Verdict.RECORD_TAMPERED
+
+
+def test_a_replay_tells_how_far_it_is(
+    database: storage.Database, stored: storage.ExplanationRecord, tmp_path: Path
+) -> None:
+    progress = Progress()
+    seen = []
+
+    class Watched(FakeRecommender):
+        def without(self, *args: Any, **kwargs: Any) -> Any:
+            seen.append((progress.step, progress.scored))
+            return super().without(*args, **kwargs)
+
+    assert (progress.step, progress.scored) == (Step.WAITING, 0)
+    assert replayer(database, tmp_path, Watched()).replay(stored.id, progress).verdict is Verdict.HOLDS
+
+    assert {step for step, _ in seen} == {Step.COMPUTE}
+    assert [scored for _, scored in seen] == sorted(scored for _, scored in seen)
+    assert progress.step is Step.COMPARE
+    assert progress.scored == progress.rows == stored.explanation.cost.rows_scored > 0
 
 
 def test_a_model_that_is_not_at_hand_is_named(

@@ -13,7 +13,7 @@ from sqlalchemy import delete, text
 import storage
 from explainer.explanation import Status
 from storage.models import Base
-from storage.repository import _page
+from storage.selects import page
 from storage_examples import record
 
 if TYPE_CHECKING:
@@ -125,6 +125,17 @@ def test_a_time_without_a_zone_is_refused(field: str) -> None:
     assert caught.value.field == field
 
 
+def test_an_item_that_is_a_cause_twice_is_found_once(explanations: storage.ExplanationRepository) -> None:
+    made = [record(cause_items=("172", "9", "172")), record(cause_items=("9", "172")), record(cause_items=("9",))]
+    explanations.add(made)
+    spec = storage.ExplanationFilter(cause_item="172", model_version="sha256:1")
+    found = explanations.list(spec, 10)
+
+    assert [one.id for one in found] == sorted((one.id for one in made[:2]), reverse=True)
+    assert [one.id for one in explanations.list(spec, 10, before=found[0].id)] == [found[1].id]
+    assert explanations.count(spec, 10) == 2
+
+
 INDEXES = {
     "user_id": "ix_explanations_user_id_id",
     "target_item": "ix_explanations_target_item_id",
@@ -139,8 +150,8 @@ INDEXES = {
 def _statement(database: storage.Database, field: str) -> str:
     values: dict[str, Any] = {"status": Status.EXPLAINED, "created_before": NOON}
     spec = storage.ExplanationFilter(**({field: values.get(field, "x")} if field else {}))
-    page = _page(spec, 10, storage.new_id())
-    return str(page.compile(database._engine, compile_kwargs={"literal_binds": True}))
+    found = page(spec, 10, storage.new_id())
+    return str(found.compile(database._engine, compile_kwargs={"literal_binds": True}))
 
 
 @pytest.mark.parametrize("field", INDEXES)

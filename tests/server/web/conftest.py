@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 from starlette.testclient import TestClient
 
 import storage
 from becausal.audit.note import Signer
+from browsing import SIZES
 from fakes import FakeRecommender
+from node_modules import node_modules
 from server.access import new_token, token_hash
 from server.activation import Activations
 from server.application import Application, Patience
@@ -23,6 +28,9 @@ from server.web.app import web_app
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from playwright.sync_api import Browser as Chromium
+    from playwright.sync_api import Page
 
 HISTORY = ["a", "b", "c"]
 ROLES = ("explain", "audit.read", "audit.erase", "admin")
@@ -119,3 +127,37 @@ def callers(tokens: dict[str, str]) -> dict[str, object]:
             for name, token in tokens.items()
         ]
     }
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """Debian's Chromium; `make test` installs it where it may."""
+    found = shutil.which("chromium")
+    if found is None:
+        if "CI" in os.environ:
+            pytest.fail("Chromium is not installed; CI needs it to look at the page.")
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Chromium, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A tab that fails the test when the page asks elsewhere, or breaks its own policy."""
+    wanted: dict[str, Any] = getattr(request, "param", {})
+    context = chromium.new_context(**{"viewport": SIZES["wide"], **wanted})
+    tab = context.new_page()
+    problems: list[str] = []
+    tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.on("request", lambda asked: problems.append(asked.url) if "//127.0.0.1:" not in asked.url else None)
+    yield tab
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    return (node_modules() / "axe-core" / "axe.min.js").read_text()

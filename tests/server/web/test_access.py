@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
+import storage
+from fakes import FakeRecommender
 from server.access import Role
+from server.activation import Activations
+from server.application import Application
+from server.batching import Scheduler
 from server.config import Config, ConfigError
+from server.models import Models
 from server.web.app import PAGES
-from server.web.listener import check_exposure
+from server.web.listener import WebListener, check_exposure
 from server.web.sessions import COOKIE, FREE_TRIES, Lockout
+from server.workers import of_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,3 +194,27 @@ def test_a_secret_that_is_too_short_stops_the_start(opened: Callable[..., Browse
     (tmp_path / "secret").write_bytes(b"short")
     with pytest.raises(ConfigError, match="put 32 random ones"):
         opened(web={"address": "127.0.0.1:8080", "secret_file": tmp_path / "secret"})
+
+
+def test_the_page_takes_callers_at_once_and_answers_without_delay(
+    repository: storage.ExplanationRepository, tmp_path: Path
+) -> None:
+    """A socket that is not known to be TCP keeps small answers back for 40 ms."""
+    config = Config(web={"address": "127.0.0.1:0"}, bundle=tmp_path / "bundle")
+    models = Models(FakeRecommender(), config, Scheduler(config.batching))
+    application = Application(models, config, repository)
+    activations = Activations(models, storage.ActivationRepository(repository._database), config)
+    listener = WebListener(application, activations, config)
+    try:
+        with socket.create_connection(("127.0.0.1", listener.port), timeout=10):
+            assert listener._socket.proto == socket.IPPROTO_TCP
+    finally:
+        listener.close()
+        application.close()
+
+
+def test_one_worker_of_several_has_the_page() -> None:
+    config = Config(workers=3, web={"address": "127.0.0.1:8080"})
+
+    addresses = [of_worker(config, number).web.address for number in range(3)]
+    assert addresses == ["127.0.0.1:8080", None, None]

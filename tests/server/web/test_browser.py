@@ -2,68 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 import storage
-from fakes import FakeRecommender
-from node_modules import node_modules
-from server.activation import Activations
-from server.application import Application, Patience
-from server.batching import Scheduler
-from server.config import Config
-from server.models import Models
-from server.records import Records
-from server.web.listener import WebListener
+from browsing import LOOKS, fits, page_over, violations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
-
-SIZES = {"narrow": {"width": 360, "height": 780}, "wide": {"width": 1440, "height": 900}}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; `make test` installs it where it may."""
-    found = shutil.which("chromium")
-    if found is None:
-        if "CI" in os.environ:
-            pytest.fail("Chromium is not installed; CI needs it to look at the page.")
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def page_over(url: str, folder: Path, histories: Sequence[Sequence[str]] = ()) -> Iterator[tuple[str, str]]:
-    """The page on a port, and an explanation that it has, if any."""
-    storage.upgrade(url)
-    config = Config(web={"address": "127.0.0.1:0"}, bundle=folder / "bundle")
-    with storage.Database(url) as database, Records(database, config.audit) as records:
-        records.start()
-        models = Models(FakeRecommender(), config, Scheduler(config.batching))
-        application = Application(models, config, records.explanations, records)
-        listener = WebListener(application, Activations(models, storage.ActivationRepository(database), config), config)
-        made = [
-            application.explain(history, None, config.explain.settings(), f"u{number}", Patience())
-            for number, history in enumerate(histories)
-        ]
-        application.store(made)
-        try:
-            yield f"http://127.0.0.1:{listener.port}", str(made[0].id) if made else ""
-        finally:
-            listener.close()
-            application.close()
+    from playwright.sync_api import Page
 
 
 @pytest.fixture(scope="module")
@@ -73,31 +23,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         yield one
 
 
-@pytest.fixture
-def page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A tab that fails the test when the page asks elsewhere, or breaks its own policy."""
-    wanted: dict[str, Any] = getattr(request, "param", {})
-    context = chromium.new_context(**{"viewport": SIZES["wide"], **wanted})
-    tab = context.new_page()
-    problems: list[str] = []
-    tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    tab.on("pageerror", lambda error: problems.append(str(error)))
-    tab.on("request", lambda asked: problems.append(asked.url) if "//127.0.0.1:" not in asked.url else None)
-    yield tab
-    context.close()
-    assert problems == []
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    return (node_modules() / "axe-core" / "axe.min.js").read_text()
-
-
 def paths(record: str) -> list[str]:
     return [
         "/explanations",
         "/explanations?user=nobody",
+        "/explanations?item=quiz",
         f"/explanations/{record}",
+        f"/explanations/{record}/graph/1",
         f"/what-if?explanation={record}&off=0",
         "/demo?history=a,b,c",
         "/users?user=u1",
@@ -109,22 +41,13 @@ def paths(record: str) -> list[str]:
     ]
 
 
-LOOKS = [
-    pytest.param({"viewport": SIZES[size], "color_scheme": scheme}, id=f"{size} {scheme}")
-    for size, scheme in (("narrow", "light"), ("wide", "light"), ("wide", "dark"))
-]
-
-
 @pytest.mark.parametrize("page", LOOKS, indirect=True)
 def test_every_page_is_accessible_and_fits(page: Page, served: tuple[str, str], axe: str) -> None:
     address, record = served
     for path in paths(record):
         page.goto(address + path)
-        # The policy lets no script of another origin in, but the debugger's own is none of the page.
-        found = page.evaluate(f"() => {{ {axe}; return axe.run(document, {{resultTypes: ['violations']}}); }}")
-        assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found["violations"]] == [], path
-        widths = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        assert widths[0] <= widths[1], path
+        assert violations(page, axe) == [], path
+        assert fits(page), path
 
 
 def test_a_list_is_filtered_in_place_and_in_the_url(page: Page, served: tuple[str, str]) -> None:
@@ -136,6 +59,29 @@ def test_a_list_is_filtered_in_place_and_in_the_url(page: Page, served: tuple[st
     assert page.locator(".entry").count() == 1
     page.go_back()
     page.wait_for_function("document.querySelectorAll('.entry').length > 1")
+
+
+def test_a_title_becomes_a_token(page: Page, served: tuple[str, str]) -> None:
+    page.goto(served[0] + "/explanations")
+    page.locator("input[name=item]").press_sequentially("quiz")
+    page.wait_for_selector("#items option", state="attached")
+
+    assert page.locator("#items option").get_attribute("value") == "q"
+    page.goto(served[0] + "/explanations?cause=lien")
+    page.click("text=Alien")
+    assert page.url.endswith("cause=a")
+    assert page.locator(".entry").count() > 1
+
+
+def test_a_focused_edge_says_what_it_is(page: Page, served: tuple[str, str]) -> None:
+    page.goto(f"{served[0]}/explanations/{served[1]}")
+    edge = page.locator(".edge").first
+    shown = "getComputedStyle(document.querySelector('.edge .words')).visibility"
+    assert page.evaluate(shown) == "hidden"
+    edge.focus()
+
+    assert page.evaluate(shown) == "visible"
+    assert edge.locator(".words").text_content() == edge.get_attribute("aria-label")
 
 
 def test_by_keyboard_alone(page: Page, served: tuple[str, str]) -> None:
@@ -196,8 +142,7 @@ def test_an_empty_database_and_one_that_is_gone_are_pages(
     with page_over(sqlite_url, tmp_path) as (address, _):
         page.goto(f"{address}/explanations")
         assert "Nothing here yet" in page.inner_text("main")
-        found = page.evaluate(f"() => {{ {axe}; return axe.run(document, {{resultTypes: ['violations']}}); }}")
-        assert [one["id"] for one in found["violations"]] == []
+        assert violations(page, axe) == []
 
         def down(*_: object) -> None:
             raise storage.DatabaseUnavailableError("db.internal does not answer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -13,8 +14,12 @@ import pytest
 from sqlalchemy import select
 
 import storage
-from fakes import FakeCatalogue, FakeRecommender
+from explainer.explanation import Effect
+from fakes import FakeCatalogue, FakeRecommender, HeldRecommender
+from server.progress import Progress
 from server.web.cards import facts_of
+from server.web.runs import REMEMBERED, Replays
+from server.web.timeline import LONG, STRONGEST, Step, folded
 from storage.models import LogEntryRow
 
 if TYPE_CHECKING:
@@ -92,6 +97,12 @@ def test_a_script_gets_the_list_alone(browser: Browser) -> None:
 
     assert "<html" not in part
     assert "Because you watched Alien" in part
+
+
+def test_the_page_that_is_open_is_marked(browser: Browser) -> None:
+    marked = {path: re.findall(r'href="([^"]+)" aria-current', browser.get(path).text) for path in ("/log", "/login")}
+
+    assert marked == {"/log": ["/log"], "/login": []}
 
 
 def test_an_empty_database_says_what_comes(browser: Browser) -> None:
@@ -299,3 +310,90 @@ def test_a_dead_database_is_a_page(browser: Browser, monkeypatch: pytest.MonkeyP
 
     assert page.status_code == 503
     assert "db.internal" not in page.text
+
+
+def test_a_replay_that_takes_long_says_how_far_it_is(opened: Callable[..., Browser]) -> None:
+    model = HeldRecommender()
+    model.go_on.set()
+    browser = opened(model)
+    record, other = browser.explain(), browser.explain()
+    model.go_on.clear()
+    script = {"hx-request": "true"}
+    part = browser.post(f"/explanations/{record}/replay", data={"csrf": browser.csrf()}, headers=script).text
+    path = part.partition('hx-get="')[2].partition('"')[0]
+
+    assert re.search(r"\d+ of \d+ histories scored", part)
+    assert 'aria-current="step">The explanation, computed again' in part
+    assert "histories scored" in browser.get(path).text
+    assert browser.get(path.replace(record, other)).status_code == 404
+    assert "is not known" in browser.get(f"/explanations/{record}/replay/forgotten", headers=script).text
+    model.go_on.set()
+    for _ in range(100):
+        part = browser.get(path, headers=script).text
+        if "hx-get" not in part:
+            break
+    assert "holds" in part
+    assert "Every stated fact holds" in browser.get(path).text
+
+
+def test_replays_are_remembered_up_to_a_number() -> None:
+    replays, record = Replays(), storage.new_id()
+    runs = [replays.keep(record, Progress(), Future()) for _ in range(REMEMBERED + 1)]
+
+    assert replays.find(runs[0].key, record) is None
+    assert all(replays.find(run.key, record) is run for run in runs[1:])
+    assert replays.find(runs[1].key, storage.new_id()) is None
+
+
+def test_an_error_comes_into_the_page_as_a_part(browser: Browser) -> None:
+    part = browser.get(f"/explanations/{storage.new_id()}", headers={"hx-request": "true"})
+
+    assert part.status_code == 404
+    assert "<html" not in part.text
+    assert "There is no explanation" in part.text
+
+
+def test_filters_offer_values(browser: Browser) -> None:
+    browser.explain()
+    page = browser.get("/explanations").text
+
+    assert '<option value="sha256:fake">fake, answers now</option>' in page
+    assert '<option value="q">Quiz Show</option>' in browser.get("/items", params={"item": "QUIZ"}).text
+    assert '<option value="a">Alien</option>' in browser.get("/items", params={"cause": "alie"}).text
+    assert "<option" not in browser.get("/items").text
+
+
+def test_a_title_in_a_filter_leads_to_its_token(browser: Browser) -> None:
+    browser.explain()
+    page = browser.get("/explanations", params={"item": "them", "user": "u"}).text
+
+    assert 'href="/explanations?item=t&amp;user=u"' in page
+    assert "Did you mean" not in browser.get("/explanations", params={"item": "t"}).text
+
+
+def test_one_graph_is_a_page(browser: Browser) -> None:
+    record = browser.explain()
+
+    assert 'class="edge"' in browser.get(f"/explanations/{record}/graph/1").text
+    for head in ("2", "x", "-1", "²"):
+        assert browser.get(f"/explanations/{record}/graph/{head}").status_code == 404
+
+
+def steps(count: int, causes: tuple[int, ...] = ()) -> list[Step]:
+    """Effects that grow with the position; the causes have none to speak of."""
+    made = []
+    for position in range(count):
+        size = 0.0 if position in causes else (position + 1) / count
+        made.append(Step(position, str(position), "", Effect(-size, 1, 0.0), -size, position in causes, common=False))
+    return made
+
+
+def test_a_long_history_folds_what_does_little() -> None:
+    assert [stretch.fold for stretch in folded(steps(LONG))] == [False]
+    stretches = folded(steps(200, causes=(50, 53)))
+    shown = [step.position for stretch in stretches if not stretch.fold for step in stretch.steps]
+
+    assert [step.position for stretch in stretches for step in stretch.steps] == list(range(200))
+    assert [stretch.fold for stretch in stretches] == [True, False, True, False]
+    assert shown == [50, 51, 52, 53, *range(200 - STRONGEST, 200)]
+    assert stretches[0].largest == 0.25
