@@ -98,6 +98,8 @@ class Batcher(Generic[Question, Answer]):
             free = not (self._running or self._waiting or self._delay)
             self._queue(question, future, cancelled)
             batch = self._taken() if free else []
+            if not free:
+                self._wake()
         if free:
             self._pass(batch)
         return future.result()
@@ -111,6 +113,7 @@ class Batcher(Generic[Question, Answer]):
         future: Future[Answer] = Future()
         with self._changed:
             self._queue(question, future, cancelled)
+            self._wake()
         return future
 
     @property
@@ -141,7 +144,10 @@ class Batcher(Generic[Question, Answer]):
         if self._closed:
             raise CancelledError("The model was put away; nothing was decided.")
         self._waiting.append((question, future, cancelled))
-        if not self._running:  # else its thread is told when the pass ends
+
+    def _wake(self) -> None:
+        """Have the thread look, unless a pass is under way: its end will do that."""
+        if not self._running:
             self._changed.notify()
 
     def _run(self) -> None:
