@@ -5,26 +5,24 @@ from __future__ import annotations
 import json
 import re
 import time
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import pytest
 from sqlalchemy import select
 
 import storage
 from explainer.explanation import Effect
-from fakes import FakeCatalogue, FakeRecommender, HeldRecommender
-from server.progress import Progress
+from fakes import FakeCatalogue, FakeRecommender
 from server.web.cards import facts_of
-from server.web.runs import REMEMBERED, Replays
 from server.web.timeline import LONG, STRONGEST, Step, folded
 from storage.models import LogEntryRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
     from conftest import Browser
 
@@ -47,66 +45,10 @@ def reads(repository: storage.ExplanationRepository) -> list[tuple[str, str]]:
         return [(one["action"], one["subject"]) for one in map(json.loads, rows.scalars())]
 
 
-def test_the_list_shows_the_newest_first_and_pages_by_url(browser: Browser) -> None:
-    made = [browser.explain(user_id=f"u{number % 2}") for number in range(30)]
-    first = browser.get("/explanations")
-    shown = re.findall(r"/explanations/([0-9a-f-]{36})", first.text)
-    older = re.search(r'rel="next" href="([^"]+)"', first.text)
-    assert older is not None
-    rest = re.findall(r"/explanations/([0-9a-f-]{36})", browser.get(older[1].replace("&amp;", "&")).text)
-
-    assert shown + rest == made[::-1]
-    assert "30 explanations" in first.text
-
-
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ({"user": "u1"}, 2),
-        ({"user": 'no "one'}, 0),
-        ({"item": "t"}, 4),
-        ({"cause": "a"}, 4),
-        ({"model": "sha256:fake", "status": "EXPLAINED"}, 4),
-        ({"status": "NO_COUNTERFACTUAL"}, 0),
-        ({"from": "2999-01-01"}, 0),
-        ({"until": "2999-01-01", "from": "2000-01-01"}, 4),
-    ],
-)
-def test_filters_live_in_the_url(browser: Browser, query: dict[str, str], found: int) -> None:
-    for user in ("u1", "u2", "u1", "u3"):
-        browser.explain(user_id=user)
-    page = browser.get("/explanations", params=query)
-
-    assert page.status_code == 200
-    assert len(set(re.findall(r"/explanations/([0-9a-f-]{36})", page.text))) == found
-    for name, value in query.items():
-        assert f'name="{name}"' in page.text
-        assert name == "status" or f'value="{value.replace(chr(34), "&#34;")}"' in page.text
-
-
-def test_a_filter_that_cannot_be_read_is_said(browser: Browser) -> None:
-    page = browser.get("/explanations", params={"from": "yesterday"})
-
-    assert page.status_code == 400
-    assert "RFC 3339" in page.text
-
-
-def test_a_script_gets_the_list_alone(browser: Browser) -> None:
-    browser.explain()
-    part = browser.get("/explanations", headers={"hx-request": "true"}).text
-
-    assert "<html" not in part
-    assert "Because you watched Alien" in part
-
-
 def test_the_page_that_is_open_is_marked(browser: Browser) -> None:
     marked = {path: re.findall(r'href="([^"]+)" aria-current', browser.get(path).text) for path in ("/log", "/login")}
 
     assert marked == {"/log": ["/log"], "/login": []}
-
-
-def test_an_empty_database_says_what_comes(browser: Browser) -> None:
-    assert "Nothing here yet" in browser.get("/").text
 
 
 def test_one_explanation_is_one_page(browser: Browser) -> None:
@@ -153,30 +95,6 @@ def test_titles_and_user_ids_stay_text(opened: Callable[..., Browser]) -> None:
         assert page.status_code == 200, page.text
         assert "<script>alert" not in page.text
         assert "<img" not in page.text
-
-
-def test_a_replay_says_what_holds(browser: Browser) -> None:
-    record = browser.explain()
-    whole, part = (
-        browser.post(f"/explanations/{record}/replay", data={"csrf": browser.csrf()}, headers=headers).text
-        for headers in ({}, {"hx-request": "true"})
-    )
-
-    assert "holds" in whole
-    assert "<html" not in part
-    assert part.count('class="equal"') > 5
-
-
-def test_a_proof_is_checked(browser: Browser) -> None:
-    record = browser.explain()
-    for _ in range(200):
-        page = browser.submit(f"/explanations/{record}/verify").text
-        if "In the log, and untouched" in page:
-            break
-        time.sleep(0.05)
-
-    assert "The proof leads from the record to the signed root" in page
-    assert "becausal.test/log" in page
 
 
 def test_what_if_moves_with_the_switches(browser: Browser) -> None:
@@ -310,65 +228,6 @@ def test_a_dead_database_is_a_page(browser: Browser, monkeypatch: pytest.MonkeyP
 
     assert page.status_code == 503
     assert "db.internal" not in page.text
-
-
-def test_a_replay_that_takes_long_says_how_far_it_is(opened: Callable[..., Browser]) -> None:
-    model = HeldRecommender()
-    model.go_on.set()
-    browser = opened(model)
-    record, other = browser.explain(), browser.explain()
-    model.go_on.clear()
-    script = {"hx-request": "true"}
-    part = browser.post(f"/explanations/{record}/replay", data={"csrf": browser.csrf()}, headers=script).text
-    path = part.partition('hx-get="')[2].partition('"')[0]
-
-    assert re.search(r"\d+ of \d+ histories scored", part)
-    assert 'aria-current="step">The explanation, computed again' in part
-    assert "histories scored" in browser.get(path).text
-    assert browser.get(path.replace(record, other)).status_code == 404
-    assert "is not known" in browser.get(f"/explanations/{record}/replay/forgotten", headers=script).text
-    model.go_on.set()
-    for _ in range(100):
-        part = browser.get(path, headers=script).text
-        if "hx-get" not in part:
-            break
-    assert "holds" in part
-    assert "Every stated fact holds" in browser.get(path).text
-
-
-def test_replays_are_remembered_up_to_a_number() -> None:
-    replays, record = Replays(), storage.new_id()
-    runs = [replays.keep(record, Progress(), Future()) for _ in range(REMEMBERED + 1)]
-
-    assert replays.find(runs[0].key, record) is None
-    assert all(replays.find(run.key, record) is run for run in runs[1:])
-    assert replays.find(runs[1].key, storage.new_id()) is None
-
-
-def test_an_error_comes_into_the_page_as_a_part(browser: Browser) -> None:
-    part = browser.get(f"/explanations/{storage.new_id()}", headers={"hx-request": "true"})
-
-    assert part.status_code == 404
-    assert "<html" not in part.text
-    assert "There is no explanation" in part.text
-
-
-def test_filters_offer_values(browser: Browser) -> None:
-    browser.explain()
-    page = browser.get("/explanations").text
-
-    assert '<option value="sha256:fake">fake, answers now</option>' in page
-    assert '<option value="q">Quiz Show</option>' in browser.get("/items", params={"item": "QUIZ"}).text
-    assert '<option value="a">Alien</option>' in browser.get("/items", params={"cause": "alie"}).text
-    assert "<option" not in browser.get("/items").text
-
-
-def test_a_title_in_a_filter_leads_to_its_token(browser: Browser) -> None:
-    browser.explain()
-    page = browser.get("/explanations", params={"item": "them", "user": "u"}).text
-
-    assert 'href="/explanations?item=t&amp;user=u"' in page
-    assert "Did you mean" not in browser.get("/explanations", params={"item": "t"}).text
 
 
 def test_one_graph_is_a_page(browser: Browser) -> None:
