@@ -25,6 +25,7 @@ from explainer import warm_up
 from explainer.graphs import read_heads
 from explainer.model import History
 from explainer.settings import Settings
+from explainer.support import edge_support
 from recommender import Recommender, load_bundle
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ CURVES: dict[str, tuple[int, ...]] = {
     "layers": (2, 3, 4),
     "k": (1, 3, 10, 30, 100),
 }
-PARTS = ("recommend", "graph", "singles", "perSet")
+PARTS = ("recommend", "graph", "supportedGraph", "singles", "perSet")
+LABELS = {"supportedGraph": "graph with support", "perSet": "one set more"}
 PAIRS = 200
 
 
@@ -52,9 +54,16 @@ def measure(folder: Path, k: int, rounds: int) -> dict[str, float]:
     pairs = list(itertools.islice(itertools.combinations(range(length), 2), PAIRS))
     settings = Settings(n_samples=model.hidden_size, temporal=False)
     pairs_ms = median_ms(lambda: model.without(history, target, pairs, top_k=k), rounds)
+
+    def supported_graph() -> None:
+        attention = model.attention(history, target)
+        read_heads(attention, settings)
+        edge_support(attention, max_tests=settings.max_tests)
+
     return {
         "recommend": median_ms(lambda: model.top(history, k), rounds),
         "graph": median_ms(lambda: read_heads(model.attention(history, target), settings), rounds),
+        "supportedGraph": median_ms(supported_graph, rounds),
         "singles": median_ms(lambda: model.without(history, target, singles, top_k=k), rounds),
         "perSet": pairs_ms / len(pairs),
         "peakMiB": peak_mib(),
@@ -86,8 +95,7 @@ def plot(curves: dict[str, Any], out: Path) -> None:
     figure, axes = plt.subplots(1, len(curves), figsize=(4 * len(curves), 3.6), constrained_layout=True)
     for axis, (name, curve) in zip(axes, curves.items(), strict=True):
         for part in PARTS:
-            label = {"perSet": "one set more"}.get(part, part)
-            axis.plot(curve["sizes"], curve[part], marker="o", label=label)
+            axis.plot(curve["sizes"], curve[part], marker="o", label=LABELS.get(part, part))
         axis.set(xscale="log", yscale="log", xlabel=name, title=f"{name} (others: {_others(name)})")
         axis.title.set_fontsize(8)
         axis.grid(visible=True, which="major", alpha=0.3)

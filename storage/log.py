@@ -87,8 +87,20 @@ class AuditLog:
             LogDamagedError: the tree is not the one that the last state was made over; nothing is signed.
             DatabaseUnavailableError: the database cannot be reached or written.
         """
-        if not self._due():
-            return 0
+        return len(self._place(limit, None)) if self._due() else 0
+
+    def sequence_all(self) -> int:
+        """`sequence` until nothing is left; how many there were."""
+        total, last = 0, None
+        while last is not None or self._due():
+            placed = self._place(SEQUENCED_AT_ONCE, last)
+            total += len(placed)
+            # From there on: a search from the start would pass over all that has a place by now, again and again.
+            last = placed[-1] if len(placed) == SEQUENCED_AT_ONCE else None
+        return total
+
+    def _place(self, limit: int, after: UUID | None) -> list[UUID]:
+        """Give places to waiting entries with greater ids, or with any, and sign the new state; their ids in order."""
         with self._database.writing() as connection:
             self._database.take_log_lock(connection)
             state = _newest(connection)
@@ -99,20 +111,13 @@ class AuditLog:
                     f"the audit log of {self._database.description} was changed behind its checkpoint of {size} entries; "
                     "restore the tables from a backup and run `becausal audit verify`"
                 )
-            pending = _pending(connection, limit)
+            pending = _pending(connection, limit, after)
             if pending:
                 _give_places(connection, size, pending)
                 leaves = [entry_leaf(entry.id, entry.kind, entry.commitment) for entry in pending]
                 _write_tiles(connection, tiles.append(size, leaves))
             self._write_state(connection, size + len(pending), _root(size + len(pending), tiles))
-        return len(pending)
-
-    def sequence_all(self) -> int:
-        """`sequence` until nothing is left; how many there were."""
-        total = 0
-        while placed := self.sequence():
-            total += placed
-        return total
+        return [entry.id for entry in pending]
 
     def waiting(self, at_most: int) -> int:
         """Entries that have no place yet, counted no further than `at_most`.
@@ -236,14 +241,11 @@ def _root(size: int, tiles: Tiles) -> bytes:
         return b""  # equal to no root
 
 
-def _pending(connection: Connection, limit: int) -> Sequence[Row[UUID, str, bytes]]:
-    statement = (
-        select(LogEntryRow.id, LogEntryRow.kind, LogEntryRow.commitment)
-        .where(LogEntryRow.leaf_index.is_(None))
-        .order_by(LogEntryRow.id)
-        .limit(limit)
-    )
-    return connection.execute(statement).all()
+def _pending(connection: Connection, limit: int, after: UUID | None) -> Sequence[Row[UUID, str, bytes]]:
+    waiting = select(LogEntryRow.id, LogEntryRow.kind, LogEntryRow.commitment).where(LogEntryRow.leaf_index.is_(None))
+    if after is not None:
+        waiting = waiting.where(LogEntryRow.id > after)
+    return connection.execute(waiting.order_by(LogEntryRow.id).limit(limit)).all()
 
 
 def _give_places(connection: Connection, size: int, pending: Sequence[Row[UUID, str, bytes]]) -> None:

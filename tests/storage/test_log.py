@@ -13,6 +13,7 @@ import storage
 from becausal.audit.entries import entry_leaf
 from becausal.audit.merkle import verify_consistency, verify_inclusion
 from becausal.audit.note import Checkpoint, Signer, Verifier
+from storage.log import _pending
 from storage.models import ExplanationRow, LogEntryRow, LogTileRow
 from storage_examples import record
 
@@ -55,6 +56,50 @@ def test_entries_get_contiguous_places_in_the_order_of_ids(
     log.sequence_all()
     assert indexes(database) == {each.id: place for place, each in enumerate(made)}
     assert all(proved(log, each.id) for each in made)
+
+
+def test_who_comes_late_with_an_early_id_gets_a_place_too(
+    database: storage.Database,
+    explanations: storage.ExplanationRepository,
+    log: storage.AuditLog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late, *made = [record() for _ in range(6)]
+    explanations.add(made)
+    place = log._place
+    came = iter([late])
+
+    def interrupted(limit: int, after: UUID | None) -> list[UUID]:
+        placed = place(limit, after)
+        explanations.add(list(came))
+        return placed
+
+    monkeypatch.setattr(log, "_place", interrupted)
+    monkeypatch.setattr("storage.log.SEQUENCED_AT_ONCE", 2)
+
+    assert log.sequence_all() == 6
+    assert indexes(database) == {each.id: place for place, each in enumerate([*made, late])}
+    assert proved(log, late.id)
+
+
+def test_a_backlog_is_passed_over_once(
+    database: storage.Database,
+    explanations: storage.ExplanationRepository,
+    log: storage.AuditLog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = [record() for _ in range(6)]
+    explanations.add(made)
+    monkeypatch.setattr("storage.log.SEQUENCED_AT_ONCE", 2)
+    asked: list[UUID | None] = []
+    monkeypatch.setattr(
+        "storage.log._pending",
+        lambda connection, limit, after: asked.append(after) or _pending(connection, limit, after),
+    )
+
+    log.sequence_all()
+
+    assert asked == [None, made[1].id, made[3].id, made[5].id]
 
 
 def test_checkpoints_are_signed_notes_and_consistent(
