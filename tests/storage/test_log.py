@@ -83,7 +83,6 @@ def test_who_comes_late_with_an_early_id_gets_a_place_too(
 
 
 def test_a_backlog_is_passed_over_once(
-    database: storage.Database,
     explanations: storage.ExplanationRepository,
     log: storage.AuditLog,
     monkeypatch: pytest.MonkeyPatch,
