@@ -85,8 +85,7 @@ def _check_there(address: str) -> None:
         raise RunStoppedError(f"No Ray cluster answers at {address}; start one with `ray start --head`.") from error
 
 
-@contextmanager
-def _connected(cluster: Cluster) -> Iterator[Any]:
+def _imported() -> Any:
     # Before Ray is imported: it tells its makers of its use otherwise, and the core writes to the terminal by itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -94,7 +93,14 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         import ray.data  # noqa: PLC0415 - an extra, and seconds to import
     except ImportError as error:
         raise RunStoppedError("Offline runs need Ray; run `pip install becausal-server[batch]`.") from error
+    # Of an error that stops the run, the terminal shows one sentence; the trace is in the logs of Ray.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    return ray
 
+
+@contextmanager
+def _connected(cluster: Cluster) -> Iterator[Any]:
+    ray = _imported()
     if cluster.address is not None:
         _check_there(cluster.address)
     here: dict[str, Any] = {
@@ -104,8 +110,6 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         "include_dashboard": False,
     }
     there = {"address": cluster.address}
-    # Of an error that stops the run, the terminal shows one sentence; the trace is in the logs of Ray.
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
         ray.init(**(here if cluster.address is None else there), log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

@@ -119,8 +119,9 @@ class RunFolder:
             start = datetime.now(UTC).isoformat(timespec="milliseconds")
             known = {"format": FORMAT, "id": str(uuid.uuid4()), "start": start, "asked": dict(asked)}
             self._write_json(self.path / RUN, known)
-        for folder in (self._blocks, self._scratch, *(self.path / name for name in (self.kind, "rejects", "users"))):
-            if not self.finished:
+        if not self.finished:
+            places = [self.path / name for name in (self.kind, "rejects", "users")]
+            for folder in (self._blocks, self._scratch, *places):
                 folder.mkdir(parents=True, exist_ok=True)
         return RunIdentity(known["id"], datetime.fromisoformat(known["start"]))
 

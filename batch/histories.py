@@ -213,7 +213,8 @@ def _times(values: pa.Array) -> NDArray[np.float64]:
         texts = values.cast(pa.string()) if pa.types.is_binary(values.type) else values
         return np.asarray(compute.fill_null(texts.cast(pa.float64()), math.nan), np.float64)
     except pa.ArrowInvalid:
-        return np.array([_seconds(value) if _seconds(value) is not None else math.nan for value in values.to_pylist()])
+        seconds = map(_seconds, values.to_pylist())
+        return np.array([math.nan if value is None else value for value in seconds])
 
 
 def _seconds(value: Any) -> float | None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -132,24 +133,13 @@ class _Chosen:
 
 
 def _write(folder: Path, rows: Iterator[Mapping[str, Any]], block: int) -> None:
-    number = 0
-    writer: parquet.ParquetWriter | None = None
-    while table := _taken(rows, block):
-        if number % BLOCKS_IN_A_FILE == 0:
-            if writer is not None:
-                writer.close()
-            path = folder / f"{number // BLOCKS_IN_A_FILE:06d}.parquet"
-            writer = parquet.ParquetWriter(path, HISTORIES, compression="zstd")
-        if writer is not None:
-            writer.write_table(table, row_group_size=block)
-        number += 1
-    if writer is not None:
-        writer.close()
-
-
-def _taken(rows: Iterator[Mapping[str, Any]], count: int) -> pa.Table | None:
-    some = [row for _, row in zip(range(count), rows, strict=False)]
-    return pa.Table.from_pylist(some, schema=HISTORIES) if some else None
+    """Files of `BLOCKS_IN_A_FILE` row groups, a block in each."""
+    blocks = iter(lambda: list(islice(rows, block)), [])
+    for number, first in enumerate(blocks):
+        path = folder / f"{number:06d}.parquet"
+        with parquet.ParquetWriter(path, HISTORIES, compression="zstd") as writer:
+            for some in chain([first], islice(blocks, BLOCKS_IN_A_FILE - 1)):
+                writer.write_table(pa.Table.from_pylist(some, schema=HISTORIES), row_group_size=block)
 
 
 def since_run(earlier: Path) -> Since:

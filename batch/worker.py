@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from batch.folder import RunFolder, RunIdentity, Worked
@@ -87,11 +88,12 @@ class Worker:
             return _Reject(type(error).__name__, str(error))
 
 
+@dataclass(frozen=True, slots=True)
 class _Reject:
     """Why a user is set aside."""
 
-    def __init__(self, kind: str, text: str) -> None:
-        self.kind, self.text = kind, text
+    kind: str
+    text: str
 
 
 class _Figures:

@@ -1,10 +1,11 @@
 """What offline runs cost against a plain loop, how they grow with workers and users: prints one JSON object.
 
-    .venv/bin/python -m benchmarks.batch --users 192 --memory 1000 12000
+    .venv/bin/python -m benchmarks.batch --users 192 --memory 1000 10000 100000
 
 `loop` explains in this process and stores nothing; `runs` are whole runs of `becausal batch` over the same users, into
 Parquet; histories are the newest 20 items of real users. Figures per core-second hold on a busy machine too, where
-wall-clock times do not: beside these stands how many cores the workers got. `memory` takes histories of two items, so that
+wall-clock times do not: beside these stands how many cores the workers got. `two_loops_against_one` is what the machine
+itself loses when both cores work: the loop in two processes, without Ray. `memory` takes histories of two items, so that
 there can be many. `memory_without_model` is the run alone, with a work that does nothing.
 """
 
@@ -19,9 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +125,12 @@ def loop(histories: Histories) -> float:
     return (time.process_time() - began) / len(asked)
 
 
+def loops_side_by_side(histories: Histories) -> float:
+    """The same of two processes at once."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        return mean(pool.map(loop, [histories] * 2))
+
+
 def run(histories: Histories, workers: int, block: int = BLOCK) -> dict[str, Any]:
     """A whole run of the command."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -212,17 +221,22 @@ def figures(
 def measured(users: int, memory: list[int]) -> dict[str, Any]:
     """All figures; the loop runs before and after each run, since the machine's pace changes."""
     histories = drawn(users)
-    loops, runs = [1000 * loop(histories)], []
+    loops, beside, runs = [1000 * loop(histories)], [], []
     for workers in (1, 2, 1, 2):
         runs.append(run(histories, workers))
+        beside.append(1000 * loops_side_by_side(histories))
         loops.append(1000 * loop(histories))
     return {
         "loop_ms_per_user": loops,
+        "two_loops_ms_per_user": beside,
         "runs": runs,
         "users_per_core_second_against_loop": median(
             (before + after) / 2 / one["ms_per_user"]
             for before, after, one in zip(loops, loops[1:], runs, strict=False)
         ),
+        "two_loops_against_one": {
+            "users_per_core_second": median(alone / both for alone, both in zip(loops[1:], beside, strict=True))
+        },
         "two_workers_against_one": {
             "users_per_core_second": _ratio(runs, lambda one: 1 / one["ms_per_user"]),
             "users_per_second": _ratio(runs, lambda one: one["users_per_second"]),
@@ -242,7 +256,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=192)
-    parser.add_argument("--memory", type=int, nargs="*", default=[1000, 12_000])
+    parser.add_argument("--memory", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--nothing", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.nothing is not None:

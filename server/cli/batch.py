@@ -84,7 +84,7 @@ def batch_(
     from batch.histories import Fields  # noqa: PLC0415 - an extra
     from batch.preparing import Preparing  # noqa: PLC0415 - as above
     from batch.values import Cluster  # noqa: PLC0415 - as above
-    from server.offline import Asking, Comparing, Explaining  # noqa: PLC0415 - as above
+    from server.offline import Asking  # noqa: PLC0415 - as above
 
     settings = config_with(config, bundle)
     asking = Asking(settings=settings.model_dump(mode="json"), k=k, top_k=top_k, device=device)
@@ -96,17 +96,11 @@ def batch_(
         settings.limits.history,
         _since(changed_since),
     )
-    work: Work
-    if compare is not None:
-        if database is not None or folder is None or k != 1:
-            raise CommandError("--compare writes to one folder and takes neither a database nor --k.")
-        work = Comparing(old=compare[0].absolute(), new=compare[1].absolute(), asking=asking)
-        versions = [load_bundle(path).version for path in compare]
-    else:
-        work = Explaining(
-            bundle=settings.bundle.absolute(), asking=asking, database_url=database, keeps_files=folder is not None
-        )
-        versions = [load_bundle(settings.bundle).version]
+    if compare is not None and (database is not None or folder is None or k != 1):
+        raise CommandError("--compare writes to one folder and takes neither a database nor --k.")
+    bundles = compare or (settings.bundle,)
+    versions = [load_bundle(path).version for path in bundles]
+    work = _work([path.absolute() for path in bundles], asking, database, keeps_files=folder is not None)
     # What is out of range is found now, and not by every user.
     check_k(k, settings.limits.explained)
     check_settings(asking.explaining(), settings.limits)
@@ -140,6 +134,15 @@ def _targets(out: Sequence[str]) -> tuple[Path | None, str | None]:
     if len(folders) > 1 or len(urls) > 1:
         raise CommandError("--out takes one folder and one database URL at most.")
     return (folders[0] if folders else None), (urls[0] if urls else None)
+
+
+def _work(bundles: Sequence[Path], asking: Asking, database: str | None, *, keeps_files: bool) -> Work:
+    from server.offline import Comparing, Explaining  # noqa: PLC0415 - an extra
+
+    if len(bundles) > 1:
+        old, new = bundles
+        return Comparing(old=old, new=new, asking=asking)
+    return Explaining(bundle=bundles[0], asking=asking, database_url=database, keeps_files=keeps_files)
 
 
 def _since(text: str) -> Since | None:

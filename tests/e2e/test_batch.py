@@ -6,14 +6,16 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 
 import storage
 from batch.files import read_rows
+from small_models import TOKENS, bundle
 
 if TYPE_CHECKING:
     from commands import Becausal
@@ -30,20 +32,29 @@ def histories(tmp_path: Path) -> Path:
     return path
 
 
+def batch(*arguments: object) -> dict[str, Any]:
+    """The report of `becausal batch`, in a process of its own: Ray's warnings are not ours."""
+    ran = subprocess.run(  # noqa: S603 - our own command
+        [BECAUSAL, "batch", *map(str, arguments), "--workers", "1", "--json"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    report: dict[str, Any] = json.loads(ran.stdout)
+    return report
+
+
 @pytest.mark.timeout(120)
 def test_everybody_is_explained_once_into_files_and_database(
     becausal: Becausal, demo_bundle: Path, histories: Path, database_file: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    arguments = ["batch", "--bundle", demo_bundle, "--histories", histories, "--workers", "1", "--out", out]
-    arguments += ["--out", database_file]
+    arguments = ["--bundle", demo_bundle, "--histories", histories, "--out", out, "--out", database_file]
 
-    # In a process of its own: Ray's warnings are not ours.
-    first = subprocess.run([BECAUSAL, *arguments, "--json"], check=False, capture_output=True, text=True)  # noqa: S603 - our own command
-    again = becausal(*arguments)
+    report = batch(*arguments)
+    again = becausal("batch", *arguments)
 
-    assert first.returncode == 0, first.stderr
-    report = json.loads(first.stdout)
     assert report["users"] == {"answered": 3, "setAside": 1, "unchanged": 0}
     assert list(report["setAside"]) == ["NoKnownItemsError"]
     assert re.search(r"users answered +3\n", again.out), again.err
@@ -56,6 +67,43 @@ def test_everybody_is_explained_once_into_files_and_database(
         with database.reading() as connection:
             places = connection.exec_driver_sql("SELECT leaf_index FROM log_entries ORDER BY 1").scalars().all()
     assert list(places) == [0, 1, 2]
+
+
+@pytest.mark.timeout(180)
+def test_a_later_run_leaves_out_who_did_not_change(demo_bundle: Path, histories: Path, tmp_path: Path) -> None:
+    earlier, later = tmp_path / "earlier", tmp_path / "later"
+    first = batch("--bundle", demo_bundle, "--histories", histories, "--out", earlier)
+    histories.write_text(histories.read_text() + "2,288,99\n5,50,1\n")
+
+    second = batch("--bundle", demo_bundle, "--histories", histories, "--out", later, "--changed-since", earlier)
+
+    assert first["users"] == {"answered": 3, "setAside": 1, "unchanged": 0}
+    # 2 has one item more, 5 is new; 4 was set aside and is tried again.
+    assert second["users"] == {"answered": 2, "setAside": 1, "unchanged": 2}
+    rows = [row for path in (later / "explanations").iterdir() for row in read_rows(path)]
+    assert {row["user_id"] for row in rows} == {"2", "5"}
+    assert (
+        "288"
+        in json.loads(next(row["payload"] for row in rows if row["user_id"] == "2"))["record"]["explanation"]["history"]
+    )
+
+
+@pytest.mark.timeout(120)
+def test_two_models_are_compared(tmp_path: Path) -> None:
+    old, new = (bundle(tmp_path, seed).path for seed in (1, 2))
+    histories, out = tmp_path / "histories.csv", tmp_path / "out"
+    lines = [f"u{user},{item},{time}" for user in range(6) for time, item in enumerate(TOKENS[1 + user : 4 + user])]
+    histories.write_text("\n".join(["user_id,item_id,timestamp", *lines]) + "\n")
+
+    report = batch("--compare", old, new, "--histories", histories, "--out", out)
+
+    rows = [row for path in (out / "differences").iterdir() for row in read_rows(path)]
+    changes = Counter(row["change"] for row in rows)
+    assert report["users"]["answered"] == 6
+    assert changes
+    assert Counter(report["outcomes"]) - Counter({"SAME": 6}) == changes
+    assert report["outcomes"].get("SAME", 0) == 6 - len(rows)
+    assert all(row["old_target_item"] != row["new_target_item"] for row in rows if row["change"] == "OTHER_ITEM")
 
 
 @pytest.mark.parametrize(
