@@ -92,7 +92,7 @@ class Application:
         self._records = records
         self._keeping = None if records is None else Keeping(records, config, models.bundles)
 
-    def recommend(self, items: Sequence[str], k: int, patience: Patience = FOREVER) -> Recommendation:
+    def recommend(self, items: Sequence[str], k: int) -> Recommendation:
         """Rank the catalogue for a history.
 
         Raises:
@@ -101,7 +101,7 @@ class Application:
         check_k(k, self._limits.recommended)
         with self._models.lease() as served:
             history, unknown = self._history(served, items)
-            return _recommendation(served, history, unknown, served.model(patience.cancelled).top(history, k))
+            return _recommendation(served, history, unknown, served.recommender.top(history, k))
 
     async def recommend_soon(self, items: Sequence[str], k: int) -> Recommendation:
         """As `recommend`, from an event loop and without a thread: what is computed here takes less than changing threads.

@@ -79,9 +79,9 @@ def large(explanation: pb.Explanation, place: int) -> Picture:
 
 
 def _picture(explanation: pb.Explanation, place: int, part: Part) -> Picture:
-    names = [_names(explanation)[node] for node in part.nodes]
+    whole = _names(explanation)
+    names = [whole[node] for node in part.nodes]
     labels = [_short(name) for name in names]
-    nodes = len(explanation.history) + 1
     target = len(labels) - 1  # the last node of the whole, and never left out
     edges = sorted(edges_of(part.pag, part.support), key=lambda edge: (target not in edge.ends, -(edge.support or 0.0)))
     return Picture(
@@ -91,7 +91,7 @@ def _picture(explanation: pb.Explanation, place: int, part: Part) -> Picture:
         caption(part.pag),
         part.edges,
         part.whole,
-        crowded=part.whole > CROWDED and 2 * part.whole > nodes * (nodes - 1) // 2,
+        crowded=part.whole > CROWDED and 2 * part.whole > len(whole) * (len(whole) - 1) // 2,
     )
 
 

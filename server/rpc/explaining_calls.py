@@ -45,6 +45,9 @@ PATIENCE_SHARE = 0.9
 """Share of the caller's deadline that computing may use; the rest is for storing and the way back."""
 
 
+NO_TURN = "The deadline came before the call had its turn; give it more time."
+
+
 class ExplainingCalls(KeepingCalls):
     """Part of ExplanationService."""
 
@@ -175,7 +178,7 @@ class ExplainingCalls(KeepingCalls):
 
         def timely() -> Result:
             if patience.over:
-                raise OutOfTimeError("The deadline came before the call had its turn; give it more time.")
+                raise OutOfTimeError(NO_TURN)
             return work(patience)
 
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from becausal.v1 import explanation_service_pb2 as pb
 from server.errors import OutOfTimeError
 from server.pages import parse_filter
-from server.rpc.explaining_calls import ExplainingCalls
+from server.rpc.explaining_calls import NO_TURN, ExplainingCalls
 from server.rpc.keeping_calls import run
 from server.rpc.messages import (
     explanation_message,
@@ -40,7 +40,7 @@ class ExplanationService(ExplainingCalls):
             async with asyncio.timeout(self._seconds(context)):
                 return recommendation_message(await self._application.recommend_soon(history, k))
         except TimeoutError as error:
-            raise OutOfTimeError("The deadline came before the call had its turn; give it more time.") from error
+            raise OutOfTimeError(NO_TURN) from error
 
     async def WhatIf(self, request: pb.WhatIfRequest, context: Context) -> pb.WhatIfResponse:  # noqa: N802
         """Edit a history and say how the recommendations change."""
