@@ -13,22 +13,21 @@ import numpy as np
 import torch
 
 from recommender.architecture import Model
+from recommender.compiled.network import CompiledNetwork
+from recommender.compiled.scores import CompiledScores
 from recommender.counterfactuals import flat_positions
 from recommender.errors import HistoryError, RecommenderError
 from recommender.network import MIN_ROWS, Hiding, Network
 from recommender.parameters import prepare
-from recommender.scoring import Scorer
+from recommender.scoring import Scorer, TorchScores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
     from explainer.model import Removal
     from recommender.bundle import Bundle
-
-CHUNK_TOKENS: Final = 2_560
-"""Positions that are computed at once: as many as keep the intermediate values in the processor's cache."""
 
 PROBE_ROWS: Final = 37
 PROBE_LENGTHS: Final = (1, 7, 23, 49)
@@ -46,24 +45,31 @@ class Engine:
         self.architecture = bundle.architecture
         self.device = _device(device)
         self._weights = bundle.weights
-        self._set_up(torch.float64 if double else torch.float32)
-        if not double:
-            self._settle()
+        if double or torch.device(device).type != "cpu":
+            self._set_up_torch(double=double)
+        else:
+            self._prepare(torch.float32)
+            self.network: Network | CompiledNetwork = CompiledNetwork(self.parameters)
+            self.scorer = Scorer(CompiledScores(self._items(), self.parameters.item_bias))
 
-    def _set_up(self, dtype: torch.dtype) -> None:
+    def _prepare(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
         with torch.no_grad():
             self.parameters = prepare(self.architecture, self._weights, self.device, dtype)
-        self.network = Network(self.parameters, MIN_ROWS[-1])
-        self.scorer = Scorer(self.parameters.items[: self.architecture.items], self.parameters.item_bias, MIN_ROWS[-1])
 
-    def _settle(self) -> None:
-        """Find the smallest products that give a history the same bits in any company; failing that, 64 bits."""
+    def _items(self) -> Tensor:
+        """Embeddings of those that are items; the mask is none."""
+        return self.parameters.items[: self.architecture.items]
+
+    def _set_up_torch(self, *, double: bool) -> None:
+        """Passes by torch, with the smallest products that give a history the same bits in any company; failing that, 64 bits."""
+        self._prepare(torch.float64 if double else torch.float32)
         for rows in MIN_ROWS:
-            self.network.min_rows = self.scorer.min_rows = rows
-            if self._is_steady():
+            self.network = Network(self.parameters, rows)
+            self.scorer = Scorer(TorchScores(self._items(), self.parameters.item_bias, rows))
+            if double or self._is_steady():
                 return
-        self._set_up(torch.float64)
+        self._set_up_torch(double=True)
 
     @torch.inference_mode()
     def _is_steady(self) -> bool:
@@ -99,8 +105,7 @@ class Engine:
         Raises:
             HistoryError: there is nothing to predict from, or more than fits.
         """
-        items = self.fed(sequences)
-        return _joined([self.network.predict(items[rows])[: len(items[rows])] for ((_, rows),) in _chunks([items])])
+        return self.network.predict(self.fed(sequences))
 
     def hide(self, parts: Sequence[tuple[Sequence[int], Sequence[Removal]]]) -> list[Tensor]:
         """(m, H) predictions for each sequence, all of one length, with each of its removals hidden from attention.
@@ -110,12 +115,7 @@ class Engine:
         """
         items = self.fed([numbers for numbers, _ in parts])
         keeps = [self._kept(removals, items.shape[1]) for _, removals in parts]
-        found: list[list[Tensor]] = [[] for _ in parts]
-        for chunk in _chunks(keeps):
-            hiding = [Hiding(items[part], keeps[part][rows]) for part, rows in chunk]
-            for (part, _), hidden in zip(chunk, self.network.predict_hiding(hiding), strict=True):
-                found[part].append(hidden)
-        return [_joined(part) for part in found]
+        return self.network.predict_hiding([Hiding(*part) for part in zip(items, keeps, strict=True)])
 
     def _kept(self, removals: Sequence[Removal], length: int) -> Tensor:
         """(m, T) 1 where a removal leaves the position."""
@@ -140,28 +140,6 @@ class Engine:
         fed = np.full((count, width), self.architecture.items)
         fed[:, :length] = np.fromiter(chain.from_iterable(sequences), np.int64, count * length).reshape(count, length)
         return torch.from_numpy(fed).to(self.device)
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
-
-
-def _chunks(batches: Sequence[Tensor]) -> Iterator[list[tuple[int, slice]]]:
-    """Some (B, T) batches of one T, in parts of no more than CHUNK_TOKENS positions, or of one row: each piece's batch and rows."""
-    most = max(CHUNK_TOKENS // batches[0].shape[1], 1)
-    chunk: list[tuple[int, slice]] = []
-    room = most
-    for place, batch in enumerate(batches):
-        start = 0
-        while start < len(batch):
-            taken = min(room, len(batch) - start)
-            chunk.append((place, slice(start, start + taken)))
-            start, room = start + taken, room - taken
-            if not room:
-                yield chunk
-                chunk, room = [], most
-    if chunk:
-        yield chunk
 
 
 def _device(name: str) -> str:

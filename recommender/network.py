@@ -1,4 +1,6 @@
-"""The forward passes: BERT4Rec and SASRec as RecBole computes them (to 1e-5), in a third of the work or less.
+"""The forward passes in torch, for any device and precision: BERT4Rec and SASRec as RecBole computes them (to 1e-5).
+
+`recommender.compiled` has the same passes for 32 bits on the CPU.
 
 - Every history of a pass has the same length, so there is no padding and, but for hidden items, no mask.
 - The deepest layer is computed at the one position where the prediction is read (`parameters.Pointer`).
@@ -20,6 +22,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
+
+from recommender.chunks import chunks, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,6 +58,19 @@ class Hiding:
 
     keep: Tensor
     """(B, T) 1 where a version sees the position and 0 where it does not, at least one 1 in each row."""
+
+
+def attention_of(scores: Tensor, *, causal: bool) -> Tensor:
+    """(h, T, T) weights in 64 bits of a layer's scores: rows sum to 1."""
+    scores = scores.double()
+    if causal:
+        scores = scores.masked_fill(later(scores.shape[-1], scores.device), float("-inf"))
+    return scores.softmax(-1)
+
+
+def later(length: int, device: torch.device) -> Tensor:
+    """(T, T) True where the key comes after the query."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
 
 
 class Network:
@@ -94,13 +111,16 @@ class Network:
             first_position: position of the oldest.
 
         Returns:
-            (B', H) with B' >= B: the hidden states to score items with; rows after the first B are padding.
+            (B, H): the hidden states to score items with.
         """
         with self._roomy():
-            x = self.embed(self._enough(items), first_position)
-            for layer in self.parameters.layers[:-1]:
-                x = self._layer(layer, x, None)
-            return self._read(x, None, None)
+            return joined([self._predict(items[rows], first_position) for ((_, rows),) in chunks([items])])
+
+    def _predict(self, items: Tensor, first_position: int) -> Tensor:
+        x = self.embed(self._enough(items), first_position)
+        for layer in self.parameters.layers[:-1]:
+            x = self._layer(layer, x, None)
+        return self._read(x, None, None)[: len(items)]
 
     def predict_hiding(self, parts: Sequence[Hiding]) -> list[Tensor]:
         """What the model predicts after some histories of one length, each in versions with other items hidden from attention.
@@ -108,8 +128,13 @@ class Network:
         Returns:
             (B, H) for each part: the hidden states to score items with, one for each version.
         """
+        found: list[list[Tensor]] = [[] for _ in parts]
         with self._roomy():
-            return self._predict_hiding(parts)
+            for chunk in chunks([part.keep for part in parts]):
+                hiding = [Hiding(parts[part].items, parts[part].keep[rows]) for part, rows in chunk]
+                for (part, _), hidden in zip(chunk, self._predict_hiding(hiding), strict=True):
+                    found[part].append(hidden)
+        return [joined(part) for part in found]
 
     def _predict_hiding(self, parts: Sequence[Hiding]) -> list[Tensor]:
         keeps = [self._enough(part.keep) for part in parts]
@@ -141,10 +166,7 @@ class Network:
             for layer in self.parameters.layers[:-1]:
                 x = self._layer(layer, x, None)
             query, key, _ = self._project(self.parameters.layers[-1], x)
-            scores = (query @ key.transpose(-1, -2))[0].double()
-        if self.causal:
-            scores = scores.masked_fill(self._later(len(items)), float("-inf"))
-        return scores.softmax(-1)
+            return attention_of((query @ key.transpose(-1, -2))[0], causal=self.causal)
 
     def _layer(self, layer: Layer, x: Tensor, bias: Tensor | None) -> Tensor:
         """A whole layer. ``bias``: (B, T) what to add to the scores of each key, or None."""
@@ -156,7 +178,7 @@ class Network:
         query, key, value = self._project(layer, x)
         mask = None if bias is None else bias[:, None, None]
         if mask is not None and self.causal:
-            mask = mask + self._later(length) * HIDDEN
+            mask = mask + later(length, x.device) * HIDDEN
         mixed = torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, is_causal=self.causal and mask is None, scale=1.0
         )
@@ -198,8 +220,8 @@ class Network:
         scores = (query @ key.transpose(1, 2)).transpose(0, 1).contiguous()
         highest, lowest = scores, scores
         if self.causal:
-            later = self._later(scores.shape[0])[:, None]
-            highest, lowest = (scores.masked_fill(later, sign * float("inf")) for sign in (-1, 1))
+            beyond = later(scores.shape[0], scores.device)[:, None]
+            highest, lowest = (scores.masked_fill(beyond, sign * float("inf")) for sign in (-1, 1))
             scores = highest
         top = highest.amax(-1, keepdim=True)
         spread = float((top - lowest.amin(-1, keepdim=True)).max())
@@ -248,10 +270,6 @@ class Network:
         joint = self._product("joint", layer.query_key_value_bias, flat, layer.query_key_value)[: count * length]
         parts = joint.view(count, length, 3, self.heads, self.width).permute(2, 0, 3, 1, 4).unbind()
         return parts[0], parts[1], parts[2]
-
-    def _later(self, length: int) -> Tensor:
-        """(T, T) True where the key comes after the query."""
-        return torch.ones(length, length, dtype=torch.bool, device=self.parameters.items.device).triu(1)
 
     def _enough(self, batch: Tensor) -> Tensor:
         """(B, T) with the first row repeated below until there are enough positions for a matrix product."""

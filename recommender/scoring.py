@@ -7,8 +7,9 @@ any time. The blocks are those of the catalogue and not of the question, so an i
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -27,16 +28,76 @@ BLOCK_ITEMS: Final = 32_768
 """Items that are scored at once."""
 
 
-class Scorer:
-    """A catalogue's item embeddings: scores, ranks and lists, given what the network predicts."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an item stands in B worlds among those that were looked at."""
 
-    def __init__(self, items: Tensor, bias: Tensor | None, min_rows: int, block: int = BLOCK_ITEMS) -> None:
-        """Take the embeddings (items, H) and biases (items,) by item number; number 0 is never a candidate."""
+    own: Tensor
+    """(B,) its scores."""
+
+    higher: Tensor
+    """(B,) how many are ahead of it by more than NEAR_TIE, 64-bit integers."""
+
+    best: Tensor
+    """(B,) the largest distance by which one is ahead, negative where none is."""
+
+    odds: Tensor
+    """(B,) 1 and the exponentials of all distances, 64 bits."""
+
+
+class ItemScores(Protocol):
+    """Scores of items, by number, for hidden states; an item's are the same in any company."""
+
+    def __len__(self) -> int:
+        """Items, the padding item among them."""
+
+    def block(self, hidden: Tensor, start: int, stop: int) -> Tensor:
+        """(B, stop - start) scores in 32 bits of some items for (B, H) hidden states."""
+
+    def tally(self, scores: Tensor, standing: Standing) -> None:
+        """Add a block's (B, n) scores, minus infinity for what is no candidate, to an item's standing; they are used up."""
+
+
+class TorchScores:
+    """Scores on any device and in any precision."""
+
+    def __init__(self, items: Tensor, bias: Tensor | None, min_rows: int) -> None:
+        """Take the embeddings (items, H) and biases (items,) by item number, and the fewest rows of a product."""
         self._items = items
         self._bias = bias
         self.min_rows = min_rows
+
+    def __len__(self) -> int:
+        """Items, the padding item among them."""
+        return len(self._items)
+
+    def block(self, hidden: Tensor, start: int, stop: int) -> Tensor:
+        """(B, stop - start) scores in 32 bits of some items for (B, H) hidden states."""
+        items = self._items[start:stop].T
+        count = len(hidden)
+        lacking = self.min_rows - count
+        rows = torch.constant_pad_nd(hidden, (0, 0, 0, lacking)) if lacking > 0 else hidden
+        if self._bias is None:
+            return torch.mm(rows, items)[:count].float()
+        return torch.addmm(self._bias[start:stop], rows, items)[:count].float()
+
+    def tally(self, scores: Tensor, standing: Standing) -> None:
+        """Add a block's (B, n) scores, minus infinity for what is no candidate, to an item's standing; they are used up."""
+        ahead = scores.sub_(standing.own[:, None])
+        # How many are ahead by more than that; counting signs takes half the time of counting booleans.
+        standing.higher.add_((ahead - NEAR_TIE).sign_().clamp_min_(0).sum(1).long())
+        torch.maximum(standing.best, ahead.amax(1), out=standing.best)
+        standing.odds.add_(ahead.exp_().sum(1))
+
+
+class Scorer:
+    """Ranks and lists of a catalogue, given what the network predicts."""
+
+    def __init__(self, scores: ItemScores, block: int = BLOCK_ITEMS) -> None:
+        """Take the catalogue's scores, by item number; number 0 is never a candidate."""
+        self._scores = scores
         self._block_items = block
-        self._starts = range(0, len(items), block)
+        self._starts = range(0, len(scores), block)
 
     def all(self, hidden: Tensor) -> Tensor:
         """(B, items) scores of (B, H) hidden states, padding item included."""
@@ -58,24 +119,26 @@ class Scorer:
         """
         start = target - target % self._block_items
         block = self._block(hidden, start)
-        own = block[:, target - start, None].clone()
+        own = block[:, target - start].clone()
         others = torch.cat([excluded, excluded.new_tensor([target])])
-        count = len(hidden)
-        higher = torch.zeros(count, dtype=torch.long, device=hidden.device)
-        best = own.new_full((count, top_k), -math.inf)
-        odds = torch.ones(count, dtype=torch.float64, device=hidden.device)
+        standing = Standing(
+            own=own,
+            higher=torch.zeros(len(own), dtype=torch.long, device=own.device),
+            best=torch.full_like(own, -math.inf),
+            odds=torch.ones(len(own), dtype=torch.float64, device=own.device),
+        )
+        leading = own.new_full((len(own), top_k), -math.inf)
         for scores in self._blocks_without(hidden, others, {start: block}):
-            ahead = scores.sub_(own)
-            # How many are ahead by more than that; counting signs takes half the time of counting booleans.
-            higher += (ahead - NEAR_TIE).sign_().clamp_min_(0).sum(1).long()
-            top = ahead.amax(1, keepdim=True) if top_k == 1 else ahead.topk(min(top_k, ahead.shape[1]), 1)[0]
-            best = torch.maximum(best, top) if top_k == 1 else torch.cat([best, top], 1).topk(top_k, 1)[0]
-            odds += ahead.exp_().sum(1)
+            if top_k > 1:
+                top = scores.topk(min(top_k, scores.shape[1]), 1)[0] - own[:, None]
+                leading = torch.cat([leading, top], 1).topk(top_k, 1)[0]
+            self._scores.tally(scores, standing)
+        margin = -leading[:, -1] if top_k > 1 else -standing.best
         return Outcomes(
-            target_score=_numpy(own[:, 0].double()),
-            target_rank=_numpy(higher + 1),
-            target_probability=_numpy(odds.reciprocal_()),
-            margin=_numpy(-best[:, -1].double()),
+            target_score=_numpy(own.double()),
+            target_rank=_numpy(standing.higher + 1),
+            target_probability=_numpy(standing.odds.reciprocal_()),
+            margin=_numpy(margin.double()),
         )
 
     def top(
@@ -127,13 +190,7 @@ class Scorer:
         return self._block(hidden, start)[:, item - start]
 
     def _block(self, hidden: Tensor, start: int) -> Tensor:
-        items = self._items[start : start + self._block_items].T
-        count = len(hidden)
-        lacking = self.min_rows - count
-        rows = torch.constant_pad_nd(hidden, (0, 0, 0, lacking)) if lacking > 0 else hidden
-        if self._bias is None:
-            return torch.mm(rows, items)[:count].float()
-        return torch.addmm(self._bias[start : start + self._block_items], rows, items)[:count].float()
+        return self._scores.block(hidden, start, min(start + self._block_items, len(self._scores)))
 
 
 def _best(scores: NDArray[np.float32], start: int, k: int) -> _Listed:

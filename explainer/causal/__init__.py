@@ -11,5 +11,4 @@ In the order of the paper (Rohekar et al. 2021, algorithm 1; rules of Zhang 2008
     tails         R5-R10
     legality      whether the marks are those of any equivalence class
     graph, bits   marks as sets of bits
-    compiled      how numba is told to compile and to cache
 """

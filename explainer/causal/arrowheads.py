@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from explainer.causal.bits import add, discard, following, following_both, has, overlap, overlap_three
-from explainer.causal.compiled import allocating, inner
+from explainer.compiling import allocating, inner
 from explainer.causal.graph import clear_wishes, grant
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from explainer.causal.bits import discard, has
-from explainer.causal.compiled import inner
+from explainer.compiling import inner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from explainer.causal.bits import add, discard, following, has
-from explainer.causal.compiled import allocating, inner
+from explainer.compiling import allocating, inner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

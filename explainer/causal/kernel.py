@@ -8,12 +8,12 @@ import numpy as np
 
 from explainer.causal.arrowheads import Evidence, orient_arrowheads
 from explainer.causal.bits import add, words_for
-from explainer.causal.compiled import SOURCES, allocating, entry_point, inner
 from explainer.causal.graph import new_graph, reset, size_of, write_marks
 from explainer.causal.legality import is_legal
 from explainer.causal.search import CANCELLED as STOPPED
 from explainer.causal.search import FINISHED, OVER_BUDGET, Radius, new_scratch, search_radius
 from explainer.causal.tails import orient_tails
+from explainer.compiling import allocating, digest, entry_point, inner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from explainer.causal.search import Flags
 
 _FIXED_POINT = 2.0**60  # an inner product is at most 1 up to the row tolerance, so three bits are left above
+
+SOURCES = digest(__file__)
+"""Part of the key of the disk cache."""
 
 COMPLETE, MAX_RADIUS, SAMPLE_SIZE, TEST_BUDGET, CANCELLED, OUT_OF_TIME = 0, 1, 2, 3, 4, 5
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from explainer.causal.compiled import allocating, inner
+from explainer.compiling import allocating, inner
 from explainer.causal.independence import SINGULAR
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 
 from explainer.causal.bits import add, discard, following
 from explainer.causal.candidates import all_among, pds_reached, possible_ancestors
-from explainer.causal.compiled import allocating, inner
+from explainer.compiling import allocating, inner
 from explainer.causal.partial import Elimination, begin_pair, hold_fixed, independent, new_elimination
 
 if TYPE_CHECKING:

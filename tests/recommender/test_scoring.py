@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recommender.scoring import Scorer
+from recommender.scoring import Scorer, TorchScores
 
 ITEMS, HIDDEN = 1_000, 16
 
@@ -29,9 +29,9 @@ EXCLUDED = torch.tensor([0, 5, 63, 64, 999])
 @pytest.mark.parametrize("top_k", [1, 5])
 def test_blocks_give_the_same_outcomes(table: torch.Tensor, hidden: torch.Tensor, block: int, top_k: int) -> None:
     """Whatever block the target is in."""
-    whole = Scorer(table, None, 4)
+    whole = Scorer(TorchScores(table, None, 4))
     expected = [whole.outcomes(hidden, target, EXCLUDED, top_k) for target in (1, 62, 998)]
-    blocked = Scorer(table, None, 4, block)
+    blocked = Scorer(TorchScores(table, None, 4), block)
 
     for target, outcomes in zip((1, 62, 998), expected, strict=True):
         found = blocked.outcomes(hidden, target, EXCLUDED, top_k)
@@ -44,11 +44,11 @@ def test_blocks_give_the_same_outcomes(table: torch.Tensor, hidden: torch.Tensor
 @pytest.mark.parametrize("block", [7, 64, 999])
 def test_blocks_give_the_same_lists(table: torch.Tensor, hidden: torch.Tensor, block: int) -> None:
     """Many scores are equal here, and come by number."""
-    whole = Scorer(table, torch.zeros(ITEMS), 4)
+    whole = Scorer(TorchScores(table, torch.zeros(ITEMS), 4))
     scores = whole.all(hidden[:1])[0].numpy()
     candidates = [number for number in range(ITEMS) if number not in EXCLUDED.tolist()]
     ordered = sorted(candidates, key=lambda number: (-scores[number], number))
-    blocked = Scorer(table, torch.zeros(ITEMS), 4, block)
+    blocked = Scorer(TorchScores(table, torch.zeros(ITEMS), 4), block)
 
     for k in (1, 10, 2_000):
         (found,) = blocked.top(hidden[:1], [EXCLUDED.numpy()], [k])
@@ -62,10 +62,10 @@ def test_fewer_candidates_than_asked_for(table: torch.Tensor, hidden: torch.Tens
     """The margin against a place that nobody holds is infinite."""
     excluded = torch.arange(ITEMS - 2)
 
-    found = Scorer(table, None, 4).outcomes(hidden, ITEMS - 1, excluded, 2)
+    found = Scorer(TorchScores(table, None, 4)).outcomes(hidden, ITEMS - 1, excluded, 2)
 
     assert np.isposinf(found.margin).all()
-    assert list(map(len, Scorer(table, None, 4).top(hidden[:2], [excluded.numpy(), EXCLUDED.numpy()], [5, 3]))) == [
+    assert list(map(len, Scorer(TorchScores(table, None, 4)).top(hidden[:2], [excluded.numpy(), EXCLUDED.numpy()], [5, 3]))) == [
         2,
         3,
     ]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numba
 import pytest
 
-from explainer.causal import compiled, kernel
+from explainer import compiling
+from explainer.causal import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def test_the_digest_of_all_sources_is_part_of_every_cache_key(entry: Any) -> None:
     captured = inspect.getclosurevars(entry.py_func).nonlocals
 
-    assert captured["version"] == compiled.SOURCES
+    assert captured["version"] == kernel.SOURCES
 
 
 def test_without_a_place_for_the_cache_the_engine_still_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,4 +35,4 @@ def test_without_a_place_for_the_cache_the_engine_still_compiles(monkeypatch: py
     def double(number: int) -> int:
         return 2 * number
 
-    assert compiled.entry_point(double)(21) == 42
+    assert compiling.entry_point(double)(21) == 42

@@ -1,9 +1,9 @@
-"""How the engine is compiled: ahead of use, without the interpreter lock, and kept on disk.
+"""How numba is told to compile: ahead of use, without the interpreter lock, and kept on disk.
 
-numba's disk cache looks at the file of the function that it stores and at no other. Functions here call one another
-across files, so only the entry points are stored, and the digest of the whole package is part of their key: change any
-file and they are compiled anew. Where no directory can be written (a read-only container without a home), the entry
-points are compiled in each process instead of failing at import.
+numba's disk cache looks at the file of the function that it stores and at no other. Functions of one package call one
+another across files, so only the entry points are stored, and the digest of the whole package is part of their key:
+change any file and they are compiled anew. Where no directory can be written (a read-only container without a home), the
+entry points are compiled in each process instead of failing at import.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def allocating(function: _Function) -> _Function:
 
 
 def entry_point(function: _Function) -> _Function:
-    """Compile a function that Python calls; it must use ``SOURCES`` as a free variable, see above."""
+    """Compile a function that Python calls; it must use its package's `digest` as a free variable, see above."""
     try:
         return _compile(function, {"cache": True})
     except RuntimeError:  # numba's word for "no directory to keep the cache in"
@@ -51,10 +51,7 @@ def _compile(function: _Function, options: dict[str, bool]) -> _Function:
     return compiled
 
 
-def _digest() -> str:
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-SOURCES = _digest()
-"""SHA-256 over the files of this package."""
+def digest(package: str) -> str:
+    """SHA-256 over the files of a package, given as the ``__file__`` of one of them, and over this file."""
+    files = sorted(Path(package).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in [*files, Path(__file__)])).hexdigest()

@@ -1,0 +1,126 @@
+"""What Python calls about the catalogue: scores of its items, and what they say of one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explainer.compiling import digest, entry_point, inner
+from explainer.model import NEAR_TIE
+from recommender.compiled.functions import copy, exponential
+from recommender.compiled.tiles import ITEMS, SUMS, fma, item_products, lanes_highest, lanes_total
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from recommender.compiled.weights import Floats
+
+SOURCES = digest(__file__)
+"""Part of the key of the disk cache."""
+
+_STRETCH = 16 * SUMS
+"""Scores that are tallied at once."""
+
+_TIE, _ZERO, _ONE = np.float32(NEAR_TIE), np.float32(0), np.float32(1)
+_NOTHING = np.float32("-inf")
+_LEAST = np.float32(-87)
+"""Where an exponential is taken to be 0."""
+
+
+@inner
+def _score(items: Floats, bias: Floats, states: Floats, start: Floats, found: Floats, out: Floats) -> None:
+    """As `score`; start, found: (ITEMS,) for own use."""
+    hidden = items.shape[1]
+    blocks, whole = hidden // ITEMS, hidden - hidden % ITEMS
+    for first in range(0, len(items), ITEMS):
+        last = min(first + ITEMS, len(items))
+        copy(start[: last - first], bias[first:last])
+        for history in range(len(states)):
+            row = out[history, first:last]
+            if len(row) == ITEMS:
+                item_products(items, first, states[history], blocks, start, row)
+            else:
+                item_products(items, first, states[history], blocks, start, found)
+                copy(row, found)
+            for c in range(whole, hidden):
+                for place in range(len(row)):
+                    row[place] = fma(items[first + place, c], states[history, c], row[place])
+
+
+@inner
+def _tally(
+    row: Floats, own: np.float32, ahead: Floats, more: Floats, weights: Floats
+) -> tuple[np.int64, np.float32, np.float64]:
+    """Of a row of scores: how many are ahead by more than a tie, the largest distance, and the sum of exponentials.
+
+    ahead, more, weights: (_STRETCH,) for own use.
+    """
+    higher, best, odds = np.int64(0), _NOTHING, np.float64(0)
+    for start in range(0, len(row), _STRETCH):
+        _compare(row[start : start + _STRETCH], own, ahead, more, weights)
+        higher += np.int64(lanes_total(more, _ZERO, _STRETCH // SUMS))
+        best = max(best, lanes_highest(ahead, _ZERO, _STRETCH // SUMS))
+        odds += lanes_total(weights, _ZERO, _STRETCH // SUMS)
+    return higher, best, odds
+
+
+@inner
+def _compare(row: Floats, own: np.float32, ahead: Floats, more: Floats, weights: Floats) -> None:
+    """For each score of a stretch: how far ahead, whether by more than a tie, and the exponential; nothing beyond its end."""
+    for c in range(len(row)):
+        distance = row[c] - own
+        weight = exponential(distance)
+        ahead[c] = distance
+        more[c] = _ONE if distance > _TIE else _ZERO
+        weights[c] = weight if distance > _LEAST else _ZERO
+    for c in range(len(row), _STRETCH):
+        ahead[c], more[c], weights[c] = _NOTHING, _ZERO, _ZERO
+
+
+def _build_score() -> Callable[..., Any]:
+    version = SOURCES
+
+    @entry_point
+    def score(items: Floats, bias: Floats, states: Floats, out: Floats) -> None:
+        """Bias plus inner products of items and states. items: (N, H). bias: (N,). states: (B, H). out: (B, N)."""
+        len(version)  # keeps the digest of the sources in the key of the disk cache
+        _score(items, bias, states, np.zeros(ITEMS, np.float32), np.empty(ITEMS, np.float32), out)
+
+    compiled: Callable[..., Any] = score
+    return compiled
+
+
+def _build_tally() -> Callable[..., Any]:
+    version = SOURCES
+
+    @entry_point
+    def tally(scores: Floats, own: Floats, higher: NDArray[np.int64], best: Floats, odds: NDArray[np.float64]) -> None:
+        """What a block of items adds to the standing of one item in B worlds.
+
+        Args:
+            scores: (B, N), minus infinity for what is no candidate.
+            own: (B,) the item's.
+            higher: (B,) how many are ahead by more than NEAR_TIE, to be added to.
+            best: (B,) the largest distance by which one is ahead, to be raised.
+            odds: (B,) sum of the exponentials of the distances, to be added to.
+        """
+        len(version)
+        ahead, more, weights = (
+            np.empty(_STRETCH, np.float32),
+            np.empty(_STRETCH, np.float32),
+            np.empty(_STRETCH, np.float32),
+        )
+        for world in range(len(scores)):
+            found = _tally(scores[world], own[world], ahead, more, weights)
+            higher[world] += found[0]
+            best[world] = max(best[world], found[1])
+            odds[world] += found[2]
+
+    compiled: Callable[..., Any] = tally
+    return compiled
+
+
+score, tally = _build_score(), _build_tally()

@@ -1,0 +1,131 @@
+"""Functions of single numbers and of rows, in 32 bits, written so that LLVM turns their loops into vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from explainer.compiling import inner
+from recommender.architecture import ACTIVATIONS
+from recommender.compiled.tiles import SUMS, fma, lanes_highest, lanes_product, lanes_spread, lanes_total, power_of_two
+
+if TYPE_CHECKING:
+    from recommender.compiled.weights import Floats
+
+_GELU, _RELU, _SWISH, _TANH, _SIGMOID = range(len(ACTIVATIONS))
+
+_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_TINY = np.finfo(np.float32).tiny
+UNSEEN = np.float32(-3e38)
+
+# exp x = 2^n exp r, with |r| <= log(2) / 2. Log 2 is subtracted in two parts, the first of which leaves no rest.
+_LEAST, _MOST = np.float32(-87), np.float32(88)
+_LOG2_E, _LN2_HIGH, _LN2_LOW = np.float32(1.4426950408889634), np.float32(0.693359375), np.float32(-2.12194440e-4)
+_ROUNDING = np.float32(1.5 * 2**23)
+# exp r = 1 + r + r^2 (e2 + e3 r + ...), to 4e-9; least squares on Chebyshev points.
+_E2, _E3, _E4, _E5, _E6 = (np.float32(c) for c in (0.49999989, 0.16666518, 0.04166953, 0.00836892, 0.00137514))
+
+# The normal distribution's share below x is 1/2 + x P(x^2) / Q(x^2) to 7e-8 for |x| <= 5.3, beyond which it is 0 or 1 to 6e-8;
+# Lawson's iteration on Chebyshev points.
+_END = np.float32(5.3)
+_P0, _P1, _P2 = np.float32(3.98941828e-1), np.float32(5.20564602e-2), np.float32(5.69840879e-3)
+_P3, _P4 = np.float32(3.41454437e-4), np.float32(6.26156774e-6)
+_Q1, _Q2, _Q3 = np.float32(2.97145562e-1), np.float32(3.88214114e-2), np.float32(2.86256744e-3)
+_Q4, _Q5 = np.float32(1.22467663e-4), np.float32(5.29571143e-7)
+
+
+@inner
+def exponential(x: np.float32) -> np.float32:
+    """Exp x to 2e-7 of itself, for -87 <= x <= 88; beyond, the value at the end."""
+    x = min(max(x, _LEAST), _MOST)
+    shifted = fma(x, _LOG2_E, _ROUNDING)
+    n = shifted - _ROUNDING
+    r = fma(-n, _LN2_LOW, fma(-n, _LN2_HIGH, x))
+    rest = fma(r, fma(r, fma(r, fma(r, _E6, _E5), _E4), _E3), _E2)
+    return fma(r * r, rest, r + _ONE) * power_of_two(np.int32(n))
+
+
+@inner
+def _gelu(x: np.float32) -> np.float32:
+    """X times the normal distribution's share below x, to 2e-7 of x."""
+    z = min(max(x, -_END), _END)
+    u = z * z
+    p = fma(u, fma(u, fma(u, fma(u, _P4, _P3), _P2), _P1), _P0)
+    q = fma(u, fma(u, fma(u, fma(u, fma(u, _Q5, _Q4), _Q3), _Q2), _Q1), _ONE)
+    return x * (z * p / q + _HALF)
+
+
+@inner
+def activate(kind: int, row: Floats) -> None:
+    """Apply an activation, by its place in `ACTIVATIONS`, to a row in place."""
+    if kind == _GELU:
+        for c in range(len(row)):
+            row[c] = _gelu(row[c])
+    elif kind == _RELU:
+        for c in range(len(row)):
+            row[c] = max(row[c], _ZERO)
+    elif kind == _SWISH:
+        for c in range(len(row)):
+            row[c] /= _ONE + exponential(-row[c])
+    elif kind == _TANH:
+        for c in range(len(row)):
+            row[c] = _ONE - _TWO / (exponential(_TWO * row[c]) + _ONE)
+    elif kind == _SIGMOID:
+        for c in range(len(row)):
+            row[c] = _ONE / (_ONE + exponential(-row[c]))
+
+
+@inner
+def normalise(row: Floats, norm: Floats, eps: np.float32) -> None:
+    """LayerNorm of a row in place. norm: (2, H) weight and bias; values of the row after the first H stay."""
+    hidden = norm.shape[1]
+    blocks, whole = hidden // SUMS, hidden - hidden % SUMS
+    total = lanes_total(row, _ZERO, blocks)
+    for c in range(whole, hidden):
+        total += row[c]
+    mean = total / np.float32(hidden)
+    spread = lanes_spread(row, mean, blocks)
+    for c in range(whole, hidden):
+        spread += (row[c] - mean) * (row[c] - mean)
+    scale = _ONE / np.sqrt(spread / np.float32(hidden) + eps)
+    for c in range(hidden):
+        row[c] = fma((row[c] - mean) * scale, norm[0, c], norm[1, c])
+
+
+@inner
+def weigh(scores: Floats, keep: Floats, weights: Floats) -> np.float32:
+    """Exponentials of a row of scores of those keys that are kept, less the largest, and their sum, 0 with no key.
+
+    Rows have a multiple of SUMS places; keep is 0 at those that are no keys. A score of UNSEEN is no key either.
+    """
+    for j in range(len(weights)):
+        score = scores[j]
+        weights[j] = score if keep[j] != _ZERO else UNSEEN
+    highest = lanes_highest(weights, _ZERO, len(weights) // SUMS)
+    for j in range(len(weights)):
+        score = weights[j]
+        weight = exponential(score - highest)
+        weights[j] = weight if score != UNSEEN else _ZERO
+    return lanes_total(weights, _ZERO, len(weights) // SUMS)
+
+
+@inner
+def scale(row: Floats, total: np.float32, out: Floats) -> None:
+    """A row divided by the sum of it; a row without weight stays without."""
+    factor = _ONE / max(total, _TINY)
+    for c in range(len(row)):
+        out[c] = row[c] * factor
+
+
+@inner
+def dot(row: Floats, other: Floats) -> np.float32:
+    """Inner product of two rows of a multiple of SUMS places."""
+    return lanes_product(row, other, _ZERO, len(row) // SUMS)
+
+
+@inner
+def copy(row: Floats, source: Floats) -> None:
+    """Fill a row from another."""
+    for c in range(len(row)):
+        row[c] = source[c]
