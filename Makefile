@@ -15,8 +15,9 @@ setup: .venv/.done ## Make .venv with the service, the client and the tools
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python $(PIP) install --constraint constraints.txt pip
 	@$(BIN)/python $(PIP) install --constraint constraints.txt --editable proto --editable . --group dev
-	@echo "Compiling the causal engine (half a minute, once) ..."
-	@$(BIN)/python -c "import explainer; explainer.warm_up()"
+	@echo "Compiling the causal engine and the forward passes (half a minute, once) ..."
+	@$(BIN)/python -c "import explainer; explainer.warm_up()" & causal=$$!; \
+		$(BIN)/python -c "import recommender; recommender.warm_up()" && wait $$causal
 	@touch $@
 
 .venv-recbole/.done: constraints-recbole.txt

@@ -29,12 +29,12 @@ def inner(function: _Function) -> _Function:
     Without memory to manage there are no references to count, which the tight loops would otherwise spend most of their
     time on (measured: seven times slower).
     """
-    return _compile(function, {"_nrt": False})
+    return _compile(function, {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True})
 
 
 def allocating(function: _Function) -> _Function:
     """Compile a function that is only called from compiled code and makes arrays, or calls one that does."""
-    return _compile(function, {})
+    return _compile(function, {"no_cpython_wrapper": True, "no_cfunc_wrapper": True})
 
 
 def entry_point(function: _Function) -> _Function:

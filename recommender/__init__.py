@@ -8,6 +8,7 @@ from recommender.dataset import Dataset, HeldOut, read_dataset
 from recommender.errors import RecommenderError
 from recommender.importing import Imported, import_checkpoint
 from recommender.model import HistoryPolicy, Recommender
+from recommender.warming import warm_up
 
 __all__ = [
     "Bundle",
@@ -20,4 +21,5 @@ __all__ = [
     "import_checkpoint",
     "load_bundle",
     "read_dataset",
+    "warm_up",
 ]

@@ -20,6 +20,7 @@ from recommender.errors import HistoryError, RecommenderError
 from recommender.network import MIN_ROWS, Hiding, Network
 from recommender.parameters import prepare
 from recommender.scoring import Scorer, TorchScores
+from recommender.warming import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +46,18 @@ class Engine:
         self.architecture = bundle.architecture
         self.device = _device(device)
         self._weights = bundle.weights
-        if double or torch.device(device).type != "cpu":
+        self.network: Network | CompiledNetwork
+        if double or not _is_compiled_for(self.device):
             self._set_up_torch(double=double)
         else:
-            self._prepare(torch.float32)
-            self.network: Network | CompiledNetwork = CompiledNetwork(self.parameters)
-            self.scorer = Scorer(CompiledScores(self._items(), self.parameters.item_bias))
+            self._set_up_compiled()
+
+    def _set_up_compiled(self) -> None:
+        """Passes compiled for this processor, which give a history the same bits in any company by the way they add up."""
+        warm_up()
+        self._prepare(torch.float32)
+        self.network = CompiledNetwork(self.parameters)
+        self.scorer = Scorer(CompiledScores(self._items(), self.parameters.item_bias))
 
     def _prepare(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -140,6 +147,10 @@ class Engine:
         fed = np.full((count, width), self.architecture.items)
         fed[:, :length] = np.fromiter(chain.from_iterable(sequences), np.int64, count * length).reshape(count, length)
         return torch.from_numpy(fed).to(self.device)
+
+
+def _is_compiled_for(device: str) -> bool:
+    return torch.device(device).type == "cpu"
 
 
 def _device(name: str) -> str:

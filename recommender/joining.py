@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from explainer.model import Removal
     from recommender.engine import Engine
+
+    _Piece: TypeAlias = tuple[Sequence[int], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +111,35 @@ def predictions(engine: Engine, questions: Sequence[Question]) -> list[Tensor]:
     Raises:
         HistoryError: a question leaves nothing to predict from.
     """
-    answers = [engine.empty(question.rows) for question in questions]
-    whole: defaultdict[int, list[tuple[Tensor, Sequence[int], Sequence[Sequence[int]]]]] = defaultdict(list)
-    hidden: defaultdict[int, list[tuple[Tensor, Sequence[int], Question]]] = defaultdict(list)
-    for question, answer in zip(questions, answers, strict=True):
+    pieces: list[list[_Piece]] = [[] for _ in questions]
+    whole: defaultdict[int, list[tuple[list[_Piece], Sequence[int], Sequence[Sequence[int]]]]] = defaultdict(list)
+    hidden: defaultdict[int, list[tuple[list[_Piece], Sequence[int], Question]]] = defaultdict(list)
+    for question, found in zip(questions, pieces, strict=True):
         for places, sequences in _sequences(engine, question):
-            whole[len(sequences[0])].append((answer, places, sequences))
+            whole[len(sequences[0])].append((found, places, sequences))
         if question.intervention is Intervention.MASK_OUT and (places := question.touched):
-            hidden[len(question.numbers)].append((answer, places, question))
+            hidden[len(question.numbers)].append((found, places, question))
     for group in whole.values():
-        found = engine.predict(list(chain.from_iterable(sequences for _, _, sequences in group)))
+        states = engine.predict(list(chain.from_iterable(sequences for _, _, sequences in group)))
         start = 0
-        for answer, places, sequences in group:
-            answer[list(places)] = found[start : start + len(sequences)]
+        for found, places, sequences in group:
+            found.append((places, states[start : start + len(sequences)]))
             start += len(sequences)
     for parts in hidden.values():
         asked = [(one.numbers, [one.removals[place] for place in places]) for _, places, one in parts]
-        for (answer, places, _), versions in zip(parts, engine.hide(asked), strict=True):
-            answer[list(places)] = versions
-    return answers
+        for (found, places, _), versions in zip(parts, engine.hide(asked), strict=True):
+            found.append((places, versions))
+    return [_assembled(engine, question.rows, found) for question, found in zip(questions, pieces, strict=True)]
+
+
+def _assembled(engine: Engine, rows: int, pieces: Sequence[_Piece]) -> Tensor:
+    """One answer of pieces, each of which has its places; a single row may have several."""
+    if len(pieces) == 1 and len(pieces[0][1]) == rows:
+        return pieces[0][1]
+    answer = engine.empty(rows)
+    for places, states in pieces:
+        answer[list(places)] = states
+    return answer
 
 
 def _sequences(engine: Engine, question: Question) -> Iterator[tuple[Sequence[int], Sequence[Sequence[int]]]]:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import explainer
+import recommender
 import storage
 from databases import Postgres, running_postgres
-from explainer import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled() -> None:
-    """Compile the causal engine before the first test: it takes half a minute once, longer than a test may."""
-    warm_up()
+    """Compile the causal engine and the forward passes before the first test: half a minute once, longer than a test may take."""
+    explainer.warm_up()
+    recommender.warm_up()
 
 
 ENGINES = ("sqlite", "postgres")

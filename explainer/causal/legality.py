@@ -14,9 +14,9 @@ import numpy as np
 
 from explainer.causal.arrowheads import Evidence, orient_arrowheads
 from explainer.causal.bits import add, discard, following, following_both, has, overlap
-from explainer.compiling import allocating, inner
 from explainer.causal.graph import new_graph, put_head, put_tail, reset
 from explainer.causal.tails import orient_tails
+from explainer.compiling import allocating, inner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from explainer.compiling import allocating, inner
 from explainer.causal.independence import SINGULAR
+from explainer.compiling import allocating, inner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

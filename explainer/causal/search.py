@@ -14,8 +14,8 @@ import numpy as np
 
 from explainer.causal.bits import add, discard, following
 from explainer.causal.candidates import all_among, pds_reached, possible_ancestors
-from explainer.compiling import allocating, inner
 from explainer.causal.partial import Elimination, begin_pair, hold_fixed, independent, new_elimination
+from explainer.compiling import allocating, inner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

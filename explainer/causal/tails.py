@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from explainer.causal.bits import add, following, following_both, has, overlap, overlap_three
-from explainer.compiling import allocating, inner
 from explainer.causal.graph import clear_wishes, grant
+from explainer.compiling import allocating, inner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

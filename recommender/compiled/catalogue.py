@@ -9,7 +9,8 @@ import numpy as np
 from explainer.compiling import digest, entry_point, inner
 from explainer.model import NEAR_TIE
 from recommender.compiled.functions import copy, exponential
-from recommender.compiled.tiles import ITEMS, SUMS, fma, item_products, lanes_highest, lanes_total
+from recommender.compiled.lanes import SUMS, fma, lanes_highest, lanes_total
+from recommender.compiled.tiles import ITEMS, item_products
 
 if TYPE_CHECKING:
     from collections.abc import Callable

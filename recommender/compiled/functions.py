@@ -8,12 +8,14 @@ import numpy as np
 
 from explainer.compiling import inner
 from recommender.architecture import ACTIVATIONS
-from recommender.compiled.tiles import SUMS, fma, lanes_highest, lanes_product, lanes_spread, lanes_total, power_of_two
+from recommender.compiled.lanes import SUMS, fma, lanes_highest, lanes_product, lanes_spread, lanes_total, power_of_two
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from recommender.compiled.weights import Floats
 
-_GELU, _RELU, _SWISH, _TANH, _SIGMOID = range(len(ACTIVATIONS))
+GELU, _RELU, _SWISH, _TANH = (ACTIVATIONS.index(name) for name in ("gelu", "relu", "swish", "tanh"))
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _TINY = np.finfo(np.float32).tiny
@@ -57,23 +59,50 @@ def _gelu(x: np.float32) -> np.float32:
 
 
 @inner
+def _relu(x: np.float32) -> np.float32:
+    return max(x, _ZERO)
+
+
+@inner
+def _swish(x: np.float32) -> np.float32:
+    return x / (_ONE + exponential(-x))
+
+
+@inner
+def _tanh(x: np.float32) -> np.float32:
+    return _ONE - _TWO / (exponential(_TWO * x) + _ONE)
+
+
+@inner
+def _sigmoid(x: np.float32) -> np.float32:
+    return _ONE / (_ONE + exponential(-x))
+
+
+def _over_row(function: Callable[[np.float32], np.float32]) -> Callable[[Floats], None]:
+    @inner
+    def over_row(row: Floats) -> None:
+        for c in range(len(row)):
+            row[c] = function(row[c])
+
+    return over_row
+
+
+_gelus, _relus, _swishes, _tanhs, _sigmoids = (_over_row(each) for each in (_gelu, _relu, _swish, _tanh, _sigmoid))
+
+
+@inner
 def activate(kind: int, row: Floats) -> None:
     """Apply an activation, by its place in `ACTIVATIONS`, to a row in place."""
-    if kind == _GELU:
-        for c in range(len(row)):
-            row[c] = _gelu(row[c])
+    if kind == GELU:
+        _gelus(row)
     elif kind == _RELU:
-        for c in range(len(row)):
-            row[c] = max(row[c], _ZERO)
+        _relus(row)
     elif kind == _SWISH:
-        for c in range(len(row)):
-            row[c] /= _ONE + exponential(-row[c])
+        _swishes(row)
     elif kind == _TANH:
-        for c in range(len(row)):
-            row[c] = _ONE - _TWO / (exponential(_TWO * row[c]) + _ONE)
-    elif kind == _SIGMOID:
-        for c in range(len(row)):
-            row[c] = _ONE / (_ONE + exponential(-row[c]))
+        _tanhs(row)
+    else:
+        _sigmoids(row)
 
 
 @inner

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from explainer.compiling import allocating, inner
-from recommender.compiled.functions import UNSEEN, activate, copy, dot, normalise, scale, weigh
+from recommender.compiled.functions import GELU, UNSEEN, activate, copy, dot, normalise, scale, weigh
+from recommender.compiled.lanes import fma
 from recommender.compiled.products import add_product, product
-from recommender.compiled.tiles import COLUMNS, ROWS, fma
+from recommender.compiled.tiles import COLUMNS, ROWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,6 @@ GROUP = ROWS
 """Histories whose predictions are read together: a row alone takes as long to fetch the weights as a tile of them."""
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_GELU = 0
 
 
 class Scratch(NamedTuple):
@@ -81,13 +81,14 @@ class Group(NamedTuple):
 
 
 @allocating
-def new_group(weights: Weights, length: int) -> Group:
-    """Nothing hidden, read at the newest position."""
+def new_group(weights: Weights, count: int, length: int) -> Group:
+    """No more than GROUP histories with nothing hidden, to be read at the newest position."""
+    histories = min(count, GROUP)
     keys = (length + COLUMNS - 1) // COLUMNS * COLUMNS
     group = Group(
-        np.zeros((GROUP, length, len(weights.pointer_context_bias)), np.float32),
-        np.zeros((GROUP, keys), np.float32),
-        np.full(GROUP, length - 1),
+        np.zeros((histories, length, len(weights.pointer_context_bias)), np.float32),
+        np.zeros((histories, keys), np.float32),
+        np.full(histories, length - 1),
     )
     group.keep[:, :length] = _ONE
     return group
@@ -179,26 +180,30 @@ def feed_forward(weights: Weights, layer: int, x: Floats, scratch: Scratch) -> N
 
 
 @inner
-def read(weights: Weights, group: Group, count: int, length: int, scratch: Scratch, out: Floats) -> None:
+def _look_back(query: Floats, x: Floats, keep: Floats, scratch: Scratch, mean: Floats) -> None:
+    """The mean of x as a query weighs its rows. query, mean: (H',)."""
+    row, scores = scratch.weights, scratch.scores[0, 0]
+    for t in range(len(x)):
+        scores[t] = dot(query, x[t])
+    scale(row, weigh(scores, keep, row), row)
+    mean[:] = _ZERO
+    for t in range(len(x)):
+        for c in range(len(mean)):
+            mean[c] = fma(row[t], x[t, c], mean[c])
+
+
+@inner
+def read(weights: Weights, group: Group, count: int, scratch: Scratch, out: Floats) -> None:
     """The deepest layer and the output head, for the first histories of a group, each at one position. out: (count, H')."""
     padded = out.shape[1]
     at, queries, means = scratch.at[:count], scratch.queries[:count], scratch.means[:count]
-    row, scores = scratch.weights, scratch.scores[0, 0]
     for place in range(count):
         copy(at[place], group.x[place, group.position[place]])
     product(at, weights.pointer_query, weights.pointer_query_bias, queries)
     for place in range(count):
-        x = group.x[place]
         for head in range(weights.heads):
-            query = queries[place, head * padded : (head + 1) * padded]
-            mean = means[place, head * padded : (head + 1) * padded]
-            for t in range(length):
-                scores[t] = dot(query, x[t])
-            scale(row, weigh(scores, group.keep[place], row), row)
-            mean[:] = _ZERO
-            for t in range(length):
-                for c in range(padded):
-                    mean[c] = fma(row[t], x[t, c], mean[c])
+            columns = slice(head * padded, (head + 1) * padded)
+            _look_back(queries[place, columns], group.x[place], group.keep[place], scratch, means[place, columns])
         for c in range(padded):
             at[place, c] += weights.pointer_context_bias[c]
     add_product(means, weights.pointer_context, at)
@@ -209,5 +214,5 @@ def read(weights: Weights, group: Group, count: int, length: int, scratch: Scrat
         return
     product(at, weights.head, weights.head_bias, out)
     for place in range(count):
-        activate(_GELU, out[place])
+        activate(GELU, out[place])
         normalise(out[place], weights.head_norm, weights.eps)

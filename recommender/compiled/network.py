@@ -44,7 +44,7 @@ class CompiledNetwork:
             (B, H): the hidden states to score items with.
         """
         out = np.empty((len(items), self._padded), np.float32)
-        passes.predict(self._weights, items.numpy(), first_position, out)
+        passes.predict(self._weights, np.ascontiguousarray(items.numpy()), first_position, out)
         return self._states(out)
 
     def predict_hiding(self, parts: Sequence[Hiding]) -> list[Tensor]:

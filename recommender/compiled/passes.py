@@ -13,6 +13,7 @@ import numpy as np
 
 from explainer.compiling import allocating, digest, entry_point, inner
 from recommender.compiled.functions import copy, scale, weigh
+from recommender.compiled.lanes import fma
 from recommender.compiled.layers import (
     GROUP,
     Scratch,
@@ -26,7 +27,6 @@ from recommender.compiled.layers import (
     values_at,
 )
 from recommender.compiled.products import add_product, product
-from recommender.compiled.tiles import fma
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,14 @@ def _add_up(weights: Weights, keep: Floats, first: Scratch, shared: Shared, x: F
 
 @inner
 def _hide(
-    weights: Weights, kept: Floats, hidden: NDArray[np.int64], keep: Floats, first: Scratch, shared: Shared, x: Floats, scratch: Scratch
+    weights: Weights,
+    kept: Floats,
+    hidden: NDArray[np.int64],
+    keep: Floats,
+    first: Scratch,
+    shared: Shared,
+    x: Floats,
+    scratch: Scratch,
 ) -> int:
     """The whole layers of one version, into x, and its keys into keep. Returns the newest position that it sees.
 
@@ -165,14 +172,14 @@ def _build_predict() -> Callable[..., Any]:
         """What is predicted after each history. numbers: (B, T), T >= 1. out: (B, H')."""
         len(version)  # keeps the digest of the sources in the key of the disk cache
         count, length = numbers.shape
-        scratch, group = new_scratch(weights, length), new_group(weights, length)
+        scratch, group = new_scratch(weights, length), new_group(weights, count, length)
         for start in range(0, count, GROUP):
             some = min(GROUP, count - start)
             for place in range(some):
                 embed(weights, numbers[start + place], first_position, group.x[place])
                 for layer in range(len(weights.project) - 1):
                     attend(weights, layer, group.x[place], group.keep[place], scratch)
-            read(weights, group, some, length, scratch, out[start : start + some])
+            read(weights, group, some, scratch, out[start : start + some])
 
     compiled: Callable[..., Any] = predict
     return compiled
@@ -186,7 +193,11 @@ def _build_hide() -> Callable[..., Any]:
         """What is predicted after versions of one history. numbers: (T,). kept: (B, T), 0 where hidden. out: (B, H')."""
         len(version)
         count, length = kept.shape
-        first, scratch, group = new_scratch(weights, length), new_scratch(weights, length), new_group(weights, length)
+        first, scratch, group = (
+            new_scratch(weights, length),
+            new_scratch(weights, length),
+            new_group(weights, count, length),
+        )
         shared = _new_shared(weights, length, out.shape[1], group.keep.shape[1])
         embed(weights, numbers, 0, shared.x)
         if len(weights.project) > 1:
@@ -197,7 +208,7 @@ def _build_hide() -> Callable[..., Any]:
             for place in range(some):
                 x, keep = group.x[place], group.keep[place]
                 group.position[place] = _hide(weights, kept[start + place], hidden, keep, first, shared, x, scratch)
-            read(weights, group, some, length, scratch, out[start : start + some])
+            read(weights, group, some, scratch, out[start : start + some])
 
     compiled: Callable[..., Any] = hide
     return compiled
@@ -211,7 +222,7 @@ def _build_look() -> Callable[..., Any]:
         """Scores of the deepest attention before its softmax. numbers: (T,). scores: (h, T, T)."""
         len(version)
         length, deepest = len(numbers), len(weights.project) - 1
-        scratch, group = new_scratch(weights, length), new_group(weights, length)
+        scratch, group = new_scratch(weights, length), new_group(weights, 1, length)
         x = group.x[0]
         embed(weights, numbers, 0, x)
         for layer in range(deepest):

@@ -31,7 +31,7 @@ class CompiledScores:
         """(B, stop - start) scores of some items for (B, H) hidden states."""
         items, bias = self._items[start:stop], self._bias[start:stop]
         out = np.empty((len(hidden), len(items)), np.float32)
-        catalogue.score(items, bias, hidden.numpy(), out)
+        catalogue.score(items, bias, np.ascontiguousarray(hidden.numpy()), out)
         return torch.from_numpy(out)
 
     def tally(self, scores: Tensor, standing: Standing) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from causal_twin import rules
 from explainer.causal import arrowheads, tails
 from explainer.causal.bits import add
+from explainer.causal.graph import clear_wishes, grant, new_graph, put_head, put_tail, reset, size_of, write_marks
 from explainer.causal.kernel import SOURCES
 from explainer.compiling import allocating, entry_point
-from explainer.causal.graph import clear_wishes, grant, new_graph, put_head, put_tail, reset, size_of, write_marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

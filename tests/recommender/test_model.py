@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -346,15 +347,6 @@ class ModelContract:
             found.margin, self.model.without(history, "item-29", [(), (1,), (2, 3)]).margin, atol=CLOSE
         )
 
-    def test_machines_without_steady_arithmetic_get_64_bits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whatever number of rows is tried."""
-        monkeypatch.setattr(Engine, "_is_steady", lambda _: False)
-
-        model = self.recommender()
-
-        assert model._engine.dtype is torch.float64
-        assert model.scores([self.history()]).dtype == np.float32
-
     def test_several_threads_may_ask_at_once(self) -> None:
         """Each has its own working memory."""
         histories = [self.history(length, 0) for length in range(1, 10)] * 8
@@ -447,3 +439,43 @@ class TestOneLayer(ModelContract):
     """The deepest layer is the first one."""
 
     shape: ClassVar = {"model": "BERT4Rec", "layers": 1, "heads": 4}
+
+
+class TestWidthsThatFillNoTile(ModelContract):
+    """Every width is one that has to be padded, and there is a whole layer after the first."""
+
+    shape: ClassVar = {"layers": 3, "heads": 3, "hidden_size": 21, "inner_size": 37, "activation": "tanh"}
+
+    def test_satisfies_the_explainers_protocol(self) -> None:
+        """As for the others, but for the width."""
+        assert self.model.hidden_size == 21
+
+
+class ByTorch(ModelContract):
+    """The passes that other devices have, on this one."""
+
+    def recommender(self, **named: Any) -> Recommender:
+        """Without the compiled passes."""
+        with mock.patch("recommender.engine._is_compiled_for", return_value=False):
+            return super().recommender(**named)
+
+    def test_machines_without_steady_arithmetic_get_64_bits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever number of rows is tried."""
+        monkeypatch.setattr(Engine, "_is_steady", lambda _: False)
+
+        model = self.recommender()
+
+        assert model._engine.dtype is torch.float64
+        assert model.scores([self.history()]).dtype == np.float32
+
+
+class TestBert4RecByTorch(ByTorch):
+    """Two layers, one of which is whole."""
+
+    shape: ClassVar = {"model": "BERT4Rec", "layout": "1.2.1"}
+
+
+class TestSasRecByTorch(ByTorch):
+    """Three layers, causal."""
+
+    shape: ClassVar = {"model": "SASRec", "layers": 3, "activation": "relu"}

@@ -65,7 +65,9 @@ def test_fewer_candidates_than_asked_for(table: torch.Tensor, hidden: torch.Tens
     found = Scorer(TorchScores(table, None, 4)).outcomes(hidden, ITEMS - 1, excluded, 2)
 
     assert np.isposinf(found.margin).all()
-    assert list(map(len, Scorer(TorchScores(table, None, 4)).top(hidden[:2], [excluded.numpy(), EXCLUDED.numpy()], [5, 3]))) == [
+    assert list(
+        map(len, Scorer(TorchScores(table, None, 4)).top(hidden[:2], [excluded.numpy(), EXCLUDED.numpy()], [5, 3]))
+    ) == [
         2,
         3,
     ]
