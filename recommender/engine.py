@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+import numba
 import numpy as np
 import torch
 
@@ -150,7 +151,8 @@ class Engine:
 
 
 def _is_compiled_for(device: str) -> bool:
-    return torch.device(device).type == "cpu"
+    """Whether there are compiled passes: on the CPU, unless numba is told to compile nothing."""
+    return torch.device(device).type == "cpu" and not numba.config.DISABLE_JIT
 
 
 def _device(name: str) -> str:

@@ -49,9 +49,9 @@ class Recommender:
         device: where to compute, as torch names it.
         history_policy: which part of a long history the model sees (`window`).
         threads: torch's threads within one operation, for the whole process; None leaves them as they are. More than one
-            makes single histories slower and, on a busy machine, much slower.
-        double: compute in 64 bits and round the scores to 32, whatever the machine. That is done in any case where this
-            machine's arithmetic is found to give a history other bits in other company.
+            makes single histories slower and, on a busy machine, much slower. The compiled passes of the CPU use one.
+        double: compute in 64 bits, by torch, and round the scores to 32. That is done in any case where another device's
+            arithmetic is found to give a history other bits in other company.
     """
 
     def __init__(
