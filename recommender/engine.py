@@ -152,7 +152,7 @@ class Engine:
 
 def _is_compiled_for(device: str) -> bool:
     """Whether there are compiled passes: on the CPU, unless numba is told to compile nothing."""
-    return torch.device(device).type == "cpu" and not numba.config.DISABLE_JIT
+    return torch.device(device).type == "cpu" and not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 
 def _device(name: str) -> str:

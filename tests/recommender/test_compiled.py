@@ -21,13 +21,15 @@ from recbole_files import TOKENS, architecture, random_weights
 from recommender.architecture import ACTIVATIONS
 from recommender.bundle import Content
 from recommender.compiled import catalogue, functions, passes, products
+from recommender.compiled.network import CompiledNetwork
+from recommender.compiled.scores import CompiledScores
 from recommender.compiled.tiles import COLUMNS
 from recommender.compiled.weights import _panels
 from recommender.model import Recommender
+from recommender.network import Hiding
+from recommender.parameters import prepare
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from recommender.compiled.weights import Floats
 
 
@@ -230,17 +232,21 @@ np.save(sys.argv[1], asked())
 """
 
 
-def asked() -> NDArray[np.float64]:
-    """Scores and margins from every kind of pass."""
+def asked() -> Floats:
+    """Scores of versions of a history, of which some are made by taking away and others added up, through three layers."""
     shape = architecture(layers=3, hidden_size=20, inner_size=40)
-    model = Recommender(Content(shape, random_weights(shape), TOKENS, {}, "").draft())
-    history = model.window(TOKENS[1:25])
-    found = model.without(history, "item-29", [(), (1,), (2, 3), (4, 5, 6, 7, 8)])
-    return np.concatenate([model.scores([history])[0], found.target_score, found.margin, found.target_probability])
+    draft = Content(shape, random_weights(shape), TOKENS, {}, "").draft()
+    parameters = prepare(shape, draft.weights, "cpu", torch.float32)
+    keep = torch.ones(4, 10)
+    keep[1, 1] = keep[2, 2:4] = keep[3, 4:9] = 0
+    (states,) = CompiledNetwork(parameters).predict_hiding([Hiding(torch.arange(3, 13), keep)])
+    scores = CompiledScores(parameters.items, parameters.item_bias)
+    found: Floats = scores.block(states, 0, len(scores) - 1).numpy()
+    return found
 
 
 def test_bits_do_not_depend_on_the_processor(tmp_path: Path) -> None:
-    """The same questions to passes that are compiled for tiles of another width and for an old processor."""
+    """The same questions to a pass that is compiled for tiles of another width and for an old processor."""
     places = [*sys.path, str(Path(__file__).parent)]
     environment = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(places), **OTHER_PROCESSOR}
 
