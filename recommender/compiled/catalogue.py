@@ -10,7 +10,7 @@ from explainer.compiling import digest, entry_point, inner
 from explainer.model import NEAR_TIE
 from recommender.compiled.functions import copy, exponential
 from recommender.compiled.lanes import SUMS, fma, lanes_highest, lanes_total
-from recommender.compiled.tiles import ITEMS, item_products
+from recommender.compiled.tiles import ITEMS, item_products, item_products_of_two
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,22 +33,27 @@ _LEAST = np.float32(-87)
 
 @inner
 def _score(items: Floats, bias: Floats, states: Floats, start: Floats, found: Floats, out: Floats) -> None:
-    """As `score`; start, found: (ITEMS,) for own use."""
+    """As `score`. start: (ITEMS,) zeros, found: (B, ITEMS), both for own use."""
     hidden = items.shape[1]
     blocks, whole = hidden // ITEMS, hidden - hidden % ITEMS
+    paired = len(states) - len(states) % 2
     for first in range(0, len(items), ITEMS):
         last = min(first + ITEMS, len(items))
         copy(start[: last - first], bias[first:last])
-        for history in range(len(states)):
-            row = out[history, first:last]
-            if len(row) == ITEMS:
-                item_products(items, first, states[history], blocks, start, row)
-            else:
-                item_products(items, first, states[history], blocks, start, found)
-                copy(row, found)
-            for c in range(whole, hidden):
-                for place in range(len(row)):
-                    row[place] = fma(items[first + place, c], states[history, c], row[place])
+        # Beyond the last item there is no room for a whole block.
+        block = out[:, first:last] if last - first == ITEMS else found
+        for row in range(0, paired, 2):
+            for half in range(0, ITEMS, ITEMS // 2):
+                item_products_of_two(items, first + half, states, row, blocks, start[half:], block[:, half:])
+        for row in range(paired, len(states)):
+            item_products(items, first, states, row, blocks, start, block)
+        if whole < hidden or last - first < ITEMS:
+            for row in range(len(states)):
+                for place in range(last - first):
+                    total = block[row, place]
+                    for c in range(whole, hidden):
+                        total = fma(items[first + place, c], states[row, c], total)
+                    out[row, first + place] = total
 
 
 @inner
@@ -88,7 +93,8 @@ def _build_score() -> Callable[..., Any]:
     def score(items: Floats, bias: Floats, states: Floats, out: Floats) -> None:
         """Bias plus inner products of items and states. items: (N, H). bias: (N,). states: (B, H). out: (B, N)."""
         len(version)  # keeps the digest of the sources in the key of the disk cache
-        _score(items, bias, states, np.zeros(ITEMS, np.float32), np.empty(ITEMS, np.float32), out)
+        start, found = np.zeros(ITEMS, np.float32), np.empty((len(states), ITEMS), np.float32)
+        _score(items, bias, states, start, found, out)
 
     compiled: Callable[..., Any] = score
     return compiled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, product
 from typing import Any, Final
 
 import llvmlite.binding
@@ -37,7 +37,7 @@ WIDE: Final = 4
 """Tiles side by side that a single row takes, for the same reason."""
 
 ITEMS: Final = 8
-"""Rows of the catalogue that are scored at once, and numbers of a row that are multiplied at once."""
+"""Scores that are computed at once, and numbers of a row that are multiplied at once."""
 
 
 def _tile(rows: int, panels: int, *, onto: bool) -> Any:
@@ -129,34 +129,46 @@ add_tiles = {rows: _tile(rows, WIDE if rows == 1 else 1, onto=True) for rows in 
 set_narrow, add_narrow = _tile(1, 1, onto=False), _tile(1, 1, onto=True)
 
 
-@written
-def item_products(_typing: Any, items: Any, first: Any, row: Any, blocks: Any, bias: Any, out: Any) -> Any:
-    """Bias plus the inner products of ITEMS rows of a matrix with one row, into ``out``.
+def _item_products(histories: int) -> Any:
+    """Inner products of rows of a matrix with ``histories`` rows of another, ITEMS in all.
 
-    The rows are those from ``first`` on, and beyond the matrix's end the last one again. Each product is summed over ``blocks`` blocks
-    of ITEMS columns, lane by lane, and the lanes then pairwise.
+    The function made is ``(items, first, states, row, blocks, bias, out)``: ``out[row:row + histories, :ITEMS / histories]`` becomes
+    ``bias`` plus the products of the items from ``first`` on with ``states[row:row + histories]``. Beyond the matrix's end it is the last
+    item again. Each product is summed over ``blocks`` blocks of ITEMS columns, lane by lane, and the lanes then pairwise.
     """
+    count = ITEMS // histories
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        matrix, factor, start, end = (
-            array_of(context, builder, signature.args[place], args[place]) for place in (0, 2, 4, 5)
+        matrix, states, bias, out = (
+            array_of(context, builder, signature.args[place], args[place]) for place in (0, 2, 5, 6)
         )
         last = builder.sub(sizes(builder, matrix.shape)[0], INT(1))
-        places = [builder.add(args[1], INT(place)) for place in range(ITEMS)]
-        rows = [builder.select(builder.icmp_signed("<", at, last), at, last) for at in places]
-        pointers = row_pointers(builder, matrix, rows)
-        sums = [cgutils.alloca_once_value(builder, filled(0.0, ITEMS)) for _ in rows]
-        with cgutils.for_range(builder, args[3], intp=INT) as loop:
+        places = [builder.add(args[1], INT(place)) for place in range(count)]
+        items = row_pointers(
+            builder, matrix, [builder.select(builder.icmp_signed("<", at, last), at, last) for at in places]
+        )
+        rows = [builder.add(args[3], INT(place)) for place in range(histories)]
+        factors = row_pointers(builder, states, rows)
+        sums = [cgutils.alloca_once_value(builder, filled(0.0, ITEMS)) for _ in range(ITEMS)]
+        with cgutils.for_range(builder, args[4], intp=INT) as loop:
             at = [builder.mul(loop.index, INT(ITEMS))]
-            shared = load(builder, builder.gep(factor.data, at), ITEMS)
-            for row_at, total in zip(pointers, sums, strict=True):
-                values = load(builder, builder.gep(row_at, at), ITEMS)
-                builder.store(multiply_add(builder, values, shared, builder.load(total)), total)
+            values = [load(builder, builder.gep(item, at), ITEMS) for item in items]
+            shared = [load(builder, builder.gep(factor, at), ITEMS) for factor in factors]
+            for total, (factor, value) in zip(sums, product(shared, values), strict=True):
+                builder.store(multiply_add(builder, value, factor, builder.load(total)), total)
         products = _over_lanes(builder, [builder.load(total) for total in sums])
-        store(builder, builder.fadd(products, load(builder, start.data, ITEMS)), end.data)
+        start = load(builder, bias.data, count)
+        for place, end in enumerate(row_pointers(builder, out, rows)):
+            own = picked(builder, products, products, range(place * count, (place + 1) * count))
+            store(builder, builder.fadd(own, start), end)
         return context.get_dummy_value()
 
-    return types.void(items, first, row, blocks, bias, out), generate
+    def item_products(
+        _typing: Any, items: Any, first: Any, states: Any, row: Any, blocks: Any, bias: Any, out: Any
+    ) -> Any:
+        return types.void(items, first, states, row, blocks, bias, out), generate
+
+    return written(item_products)
 
 
 def _over_lanes(builder: Any, vectors: Values) -> Any:
@@ -180,3 +192,6 @@ def _halves(owners: list[int]) -> tuple[list[int], list[int]]:
         lower += places[: len(places) // 2]
         upper += places[len(places) // 2 :]
     return lower, upper
+
+
+item_products, item_products_of_two = _item_products(1), _item_products(2)
