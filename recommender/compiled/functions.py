@@ -8,7 +8,15 @@ import numpy as np
 
 from explainer.compiling import inner
 from recommender.architecture import ACTIVATIONS
-from recommender.compiled.lanes import SUMS, fma, lanes_highest, lanes_product, lanes_spread, lanes_total, power_of_two
+from recommender.compiled.lanes import (
+    SUMS,
+    fma,
+    lanes_highest_kept,
+    lanes_product,
+    lanes_spread,
+    lanes_total,
+    power_of_two,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +27,6 @@ GELU, _RELU, _SWISH, _TANH = (ACTIVATIONS.index(name) for name in ("gelu", "relu
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _TINY = np.finfo(np.float32).tiny
-UNSEEN = np.float32(-3e38)
 
 # exp x = 2^n exp r, with |r| <= log(2) / 2. Log 2 is subtracted in two parts, the first of which leaves no rest.
 _LEAST, _MOST = np.float32(-87), np.float32(88)
@@ -106,45 +113,55 @@ def activate(kind: int, row: Floats) -> None:
 
 
 @inner
-def normalise(row: Floats, norm: Floats, eps: np.float32) -> None:
-    """LayerNorm of a row in place. norm: (2, H) weight and bias; values of the row after the first H stay."""
-    hidden = norm.shape[1]
-    blocks, whole = hidden // SUMS, hidden - hidden % SUMS
-    total = lanes_total(row, _ZERO, blocks)
-    for c in range(whole, hidden):
-        total += row[c]
-    mean = total / np.float32(hidden)
-    spread = lanes_spread(row, mean, blocks)
-    for c in range(whole, hidden):
-        spread += (row[c] - mean) * (row[c] - mean)
-    scale = _ONE / np.sqrt(spread / np.float32(hidden) + eps)
-    for c in range(hidden):
-        row[c] = fma((row[c] - mean) * scale, norm[0, c], norm[1, c])
+def normalise(rows: Floats, norm: Floats, eps: np.float32, means: Floats, factors: Floats) -> None:
+    """LayerNorm of each row in place. norm: (2, H) weight and bias; values of a row after the first H stay.
 
-
-@inner
-def weigh(scores: Floats, keep: Floats, weights: Floats) -> np.float32:
-    """Exponentials of a row of scores of those keys that are kept, less the largest, and their sum, 0 with no key.
-
-    Rows have a multiple of SUMS places; keep is 0 at those that are no keys. A score of UNSEEN is no key either.
+    means, factors: as many as there are rows, for own use. Step by step for all rows: within a row each step waits for the last one.
     """
-    for j in range(len(weights)):
-        score = scores[j]
-        weights[j] = score if keep[j] != _ZERO else UNSEEN
-    highest = lanes_highest(weights, _ZERO, len(weights) // SUMS)
-    for j in range(len(weights)):
-        score = weights[j]
-        weight = exponential(score - highest)
-        weights[j] = weight if score != UNSEEN else _ZERO
-    return lanes_total(weights, _ZERO, len(weights) // SUMS)
+    hidden = norm.shape[1]
+    blocks, whole, size = hidden // SUMS, hidden - hidden % SUMS, np.float32(hidden)
+    for t in range(len(rows)):
+        total = lanes_total(rows[t], _ZERO, blocks)
+        for c in range(whole, hidden):
+            total += rows[t, c]
+        means[t] = total / size
+    for t in range(len(rows)):
+        spread = lanes_spread(rows[t], means[t], blocks)
+        for c in range(whole, hidden):
+            spread += (rows[t, c] - means[t]) * (rows[t, c] - means[t])
+        factors[t] = _ONE / np.sqrt(spread / size + eps)
+    for t in range(len(rows)):
+        mean, factor = means[t], factors[t]
+        for c in range(hidden):
+            rows[t, c] = fma((rows[t, c] - mean) * factor, norm[0, c], norm[1, c])
 
 
 @inner
-def scale(row: Floats, total: np.float32, out: Floats) -> None:
-    """A row divided by the sum of it; a row without weight stays without."""
-    factor = _ONE / max(total, _TINY)
-    for c in range(len(row)):
-        out[c] = row[c] * factor
+def weigh(scores: Floats, keep: Floats, weights: Floats, totals: Floats) -> None:
+    """Exponentials of rows of scores of those keys that are kept, less the row's largest, and their sums, 0 with no key.
+
+    Rows have a multiple of SUMS places; keep is 0 at those that are no keys. A score of minus infinity is no key either. totals: one
+    for each row. Step by step as in `normalise`.
+    """
+    blocks = scores.shape[1] // SUMS
+    for t in range(len(scores)):
+        totals[t] = lanes_highest_kept(scores[t], keep, _ZERO, blocks)
+    for t in range(len(scores)):
+        highest = totals[t]
+        for j in range(scores.shape[1]):
+            distance = scores[t, j] - highest
+            weight = exponential(distance)
+            weights[t, j] = weight if (keep[j] != _ZERO) & (distance >= _LEAST) else _ZERO
+        totals[t] = lanes_total(weights[t], _ZERO, blocks)
+
+
+@inner
+def scale(rows: Floats, totals: Floats) -> None:
+    """Divide each row by its sum; a row without weight stays without."""
+    for t in range(len(rows)):
+        factor = _ONE / max(totals[t], _TINY)
+        for c in range(rows.shape[1]):
+            rows[t, c] *= factor
 
 
 @inner

@@ -90,10 +90,16 @@ def _raise(builder: Any, lanes: Any, values: Values, _: Any) -> Any:
     return _larger(builder, values[0], lanes)
 
 
+def _raise_kept(builder: Any, lanes: Any, values: Values, _: Any) -> Any:
+    kept = builder.fcmp_ordered("!=", values[1], filled(0.0, SUMS))
+    return _larger(builder, builder.select(kept, values[0], filled(float("-inf"), SUMS)), lanes)
+
+
 lanes_total = _over_rows(1, 0.0, _add, _sum)
 lanes_spread = _over_rows(1, 0.0, _add_square, _sum)
 lanes_product = _over_rows(2, 0.0, _add_product, _sum)
 lanes_highest = _over_rows(1, float("-inf"), _raise, _larger)
+lanes_highest_kept = _over_rows(2, float("-inf"), _raise_kept, _larger)
 
 
 @written

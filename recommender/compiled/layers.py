@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from explainer.compiling import allocating, inner
-from recommender.compiled.functions import GELU, UNSEEN, activate, copy, dot, normalise, scale, weigh
+from recommender.compiled.functions import GELU, activate, copy, dot, normalise, scale, weigh
 from recommender.compiled.lanes import fma
 from recommender.compiled.products import add_product, product
 from recommender.compiled.tiles import COLUMNS, ROWS
@@ -27,7 +27,7 @@ FORWARD_ROWS = 64
 GROUP = ROWS
 """Histories whose predictions are read together: a row alone takes as long to fetch the weights as a tile of them."""
 
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_ZERO, _ONE, _NO_KEY = np.float32(0), np.float32(1), np.float32("-inf")
 
 
 class Scratch(NamedTuple):
@@ -60,8 +60,14 @@ class Scratch(NamedTuple):
     mixed: Floats
     """(H',)."""
 
-    weights: Floats
-    """(T',)."""
+    weighted: Floats
+    """(T, T') weights of a head's keys."""
+
+    totals: Floats
+    """(max(T, GROUP),) one for each row, as have the two that follow."""
+
+    norm_means: Floats
+    norm_factors: Floats
 
     zeros: Floats
     """As many as the widest product without a bias has columns."""
@@ -110,19 +116,27 @@ def new_scratch(weights: Weights, length: int) -> Scratch:
         np.empty((GROUP, heads * padded), np.float32),
         np.empty((GROUP, padded), np.float32),
         np.empty(padded, np.float32),
-        np.empty(keys, np.float32),
+        np.empty((length, keys), np.float32),
+        np.empty(max(length, GROUP), np.float32),
+        np.empty(max(length, GROUP), np.float32),
+        np.empty(max(length, GROUP), np.float32),
         np.zeros(max(keys, padded, weights.width), np.float32),
     )
 
 
 @inner
-def embed(weights: Weights, numbers: NDArray[np.int64], first_position: int, x: Floats) -> None:
+def embed(weights: Weights, numbers: NDArray[np.int64], first_position: int, x: Floats, scratch: Scratch) -> None:
     """Embeddings of items and positions, normalised, into x."""
     for t in range(len(numbers)):
         item, position = weights.items[numbers[t]], weights.positions[first_position + t]
         for c in range(len(item)):
             x[t, c] = item[c] + position[c]
-        normalise(x[t], weights.embedding_norm, weights.eps)
+    _normalise(x, weights.embedding_norm, weights, scratch)
+
+
+@inner
+def _normalise(x: Floats, norm: Floats, weights: Weights, scratch: Scratch) -> None:
+    normalise(x, norm, weights.eps, scratch.norm_means, scratch.norm_factors)
 
 
 @inner
@@ -139,7 +153,7 @@ def project(weights: Weights, layer: int, x: Floats, scratch: Scratch) -> None:
         if weights.causal:
             for t in range(length):
                 for later in range(t + 1, length):
-                    scratch.scores[head, t, later] = UNSEEN
+                    scratch.scores[head, t, later] = _NO_KEY
 
 
 @inner
@@ -153,12 +167,11 @@ def attend(weights: Weights, layer: int, x: Floats, keep: Floats, scratch: Scrat
     """A whole layer, in place."""
     project(weights, layer, x, scratch)
     for head in range(weights.heads):
-        weighted, row = scratch.scores[head], scratch.weights
-        for t in range(len(x)):
-            scale(row, weigh(weighted[t], keep, row), weighted[t])
+        weigh(scratch.scores[head], keep, scratch.weighted, scratch.totals)
+        scale(scratch.weighted, scratch.totals)
         value, start = values_at(weights, head), head * weights.width
         values = scratch.joint[:, value : value + weights.width]
-        product(weighted, values, scratch.zeros, scratch.context[:, start : start + weights.width])
+        product(scratch.weighted, values, scratch.zeros, scratch.context[:, start : start + weights.width])
     add_product(scratch.context, weights.dense[layer], x)
     feed_forward(weights, layer, x, scratch)
 
@@ -166,8 +179,7 @@ def attend(weights: Weights, layer: int, x: Floats, keep: Floats, scratch: Scrat
 @inner
 def feed_forward(weights: Weights, layer: int, x: Floats, scratch: Scratch) -> None:
     """What follows attention in a layer, for any number of rows, in place: norm, the inner values, norm."""
-    for t in range(len(x)):
-        normalise(x[t], weights.attention_norm[layer], weights.eps)
+    _normalise(x, weights.attention_norm[layer], weights, scratch)
     for start in range(0, len(x), len(scratch.inner)):
         rows = x[start : start + len(scratch.inner)]
         wide = scratch.inner[: len(rows)]
@@ -175,21 +187,21 @@ def feed_forward(weights: Weights, layer: int, x: Floats, scratch: Scratch) -> N
         for t in range(len(rows)):
             activate(weights.activation, wide[t])
         add_product(wide, weights.outer[layer], rows)
-    for t in range(len(x)):
-        normalise(x[t], weights.forward_norm[layer], weights.eps)
+    _normalise(x, weights.forward_norm[layer], weights, scratch)
 
 
 @inner
 def _look_back(query: Floats, x: Floats, keep: Floats, scratch: Scratch, mean: Floats) -> None:
     """The mean of x as a query weighs its rows. query, mean: (H',)."""
-    row, scores = scratch.weights, scratch.scores[0, 0]
+    scores, weighted = scratch.scores[0], scratch.weighted[:1]
     for t in range(len(x)):
-        scores[t] = dot(query, x[t])
-    scale(row, weigh(scores, keep, row), row)
+        scores[0, t] = dot(query, x[t])
+    weigh(scores[:1], keep, weighted, scratch.totals)
+    scale(weighted, scratch.totals)
     mean[:] = _ZERO
     for t in range(len(x)):
         for c in range(len(mean)):
-            mean[c] = fma(row[t], x[t, c], mean[c])
+            mean[c] = fma(weighted[0, t], x[t, c], mean[c])
 
 
 @inner
@@ -215,4 +227,4 @@ def read(weights: Weights, group: Group, count: int, scratch: Scratch, out: Floa
     product(at, weights.head, weights.head_bias, out)
     for place in range(count):
         activate(GELU, out[place])
-        normalise(out[place], weights.head_norm, weights.eps)
+    _normalise(out, weights.head_norm, weights, scratch)

@@ -68,13 +68,11 @@ class Shared(NamedTuple):
 @inner
 def _first_layer(weights: Weights, keep: Floats, scratch: Scratch, shared: Shared) -> None:
     project(weights, 0, shared.x, scratch)
-    length = len(shared.x)
     for head in range(weights.heads):
         value, start = values_at(weights, head), head * weights.width
         dense = weights.dense[0][:, start : start + weights.width]
         product(scratch.joint[:, value : value + weights.width], dense, scratch.zeros, shared.mixed[head])
-        for t in range(length):
-            shared.totals[head, t] = weigh(scratch.scores[head, t], keep, shared.weights[head, t])
+        weigh(scratch.scores[head], keep, shared.weights[head], shared.totals[head])
         product(shared.weights[head], shared.mixed[head], scratch.zeros, shared.sums[head])
 
 
@@ -92,11 +90,13 @@ def _take_away(
             for key in gone:
                 rest -= shares[key]
             if rest < _LEAST_REST * total:
-                rest = weigh(first.scores[head, t], keep, first.weights)
+                weighted = first.weighted[:1]
+                weigh(first.scores[head, t : t + 1], keep, weighted, first.totals)
+                rest = first.totals[0]
                 mixed[:] = _ZERO
                 for key in range(length):
                     for c in range(padded):
-                        mixed[c] = fma(first.weights[key], values[key, c], mixed[c])
+                        mixed[c] = fma(weighted[0, key], values[key, c], mixed[c])
             else:
                 copy(mixed, shared.sums[head, t])
                 for key in gone:
@@ -109,12 +109,12 @@ def _take_away(
 
 
 @inner
-def _add_up(weights: Weights, keep: Floats, first: Scratch, shared: Shared, x: Floats, weighted: Floats) -> None:
-    """Add to x what attention of the first layer adds, whatever is hidden. weighted: (h, T, T') for own use."""
+def _add_up(weights: Weights, keep: Floats, first: Scratch, shared: Shared, x: Floats) -> None:
+    """Add to x what attention of the first layer adds, whatever is hidden."""
     for head in range(weights.heads):
-        for t in range(len(x)):
-            scale(first.weights, weigh(first.scores[head, t], keep, first.weights), weighted[head, t])
-        add_product(weighted[head], shared.mixed[head], x)
+        weigh(first.scores[head], keep, first.weighted, first.totals)
+        scale(first.weighted, first.totals)
+        add_product(first.weighted, shared.mixed[head], x)
 
 
 @inner
@@ -145,7 +145,7 @@ def _hide(
         if count * _FEW <= length:
             _take_away(weights, keep, hidden[:count], first, shared, x)
         else:
-            _add_up(weights, keep, first, shared, x, scratch.scores)
+            _add_up(weights, keep, first, shared, x)
         feed_forward(weights, 0, x, scratch)
     for layer in range(1, len(weights.project) - 1):
         attend(weights, layer, x, keep, scratch)
@@ -176,7 +176,7 @@ def _build_predict() -> Callable[..., Any]:
         for start in range(0, count, GROUP):
             some = min(GROUP, count - start)
             for place in range(some):
-                embed(weights, numbers[start + place], first_position, group.x[place])
+                embed(weights, numbers[start + place], first_position, group.x[place], scratch)
                 for layer in range(len(weights.project) - 1):
                     attend(weights, layer, group.x[place], group.keep[place], scratch)
             read(weights, group, some, scratch, out[start : start + some])
@@ -199,7 +199,7 @@ def _build_hide() -> Callable[..., Any]:
             new_group(weights, count, length),
         )
         shared = _new_shared(weights, length, out.shape[1], group.keep.shape[1])
-        embed(weights, numbers, 0, shared.x)
+        embed(weights, numbers, 0, shared.x, first)
         if len(weights.project) > 1:
             _first_layer(weights, group.keep[0], first, shared)
         hidden = np.empty(length, np.int64)
@@ -224,7 +224,7 @@ def _build_look() -> Callable[..., Any]:
         length, deepest = len(numbers), len(weights.project) - 1
         scratch, group = new_scratch(weights, length), new_group(weights, 1, length)
         x = group.x[0]
-        embed(weights, numbers, 0, x)
+        embed(weights, numbers, 0, x, scratch)
         for layer in range(deepest):
             attend(weights, layer, x, group.keep[0], scratch)
         project(weights, deepest, x, scratch)

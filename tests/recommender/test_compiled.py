@@ -128,42 +128,44 @@ def test_activations_are_those_of_torch(name: str) -> None:
 
 
 @numba.njit
-def normalised(row: Floats, norm: Floats, eps: Any) -> None:
-    functions.normalise(row, norm, eps)
+def normalised(rows: Floats, norm: Floats, eps: Any, means: Floats, factors: Floats) -> None:
+    functions.normalise(rows, norm, eps, means, factors)
 
 
 @pytest.mark.parametrize("hidden", [1, 5, 16, 40, 64, 100])
 def test_norms_are_those_of_torch(hidden: int) -> None:
-    """Over the first values of a row; the others stay."""
-    row, norm = floats(hidden + 3) * 5 + 2, floats(2, hidden, seed=1)
+    """Over the first values of each row; the others stay."""
+    rows, norm = floats(3, hidden + 3) * 5 + 2, floats(2, hidden, seed=1)
     weight, bias = torch.from_numpy(norm)
-    expected = torch.layer_norm(torch.from_numpy(row[:hidden]), (hidden,), weight, bias, 1e-6)
-    rest = row[hidden:].copy()
+    expected = torch.layer_norm(torch.from_numpy(rows[:, :hidden]), (hidden,), weight, bias, 1e-6)
+    rest = rows[:, hidden:].copy()
 
-    normalised(row, norm, np.float32(1e-6))
+    normalised(rows, norm, np.float32(1e-6), floats(3), floats(3))
 
-    np.testing.assert_allclose(row[:hidden], expected, atol=3e-6)
-    assert (row[hidden:] == rest).all()
+    np.testing.assert_allclose(rows[:, :hidden], expected, atol=3e-6)
+    assert (rows[:, hidden:] == rest).all()
 
 
 @numba.njit
-def weighed(scores: Floats, keep: Floats, weights: Floats) -> float:
-    return functions.weigh(scores, keep, weights)
+def weighed(scores: Floats, keep: Floats, weights: Floats, totals: Floats) -> None:
+    functions.weigh(scores, keep, weights, totals)
 
 
 def test_weights_are_a_softmax_of_what_is_kept() -> None:
-    """With a key whose score would hide all others, were it seen; and nothing where nothing is kept."""
-    scores, keep, weights = floats(32) * 3, np.zeros(32, np.float32), np.empty(32, np.float32)
+    """With a key whose score would hide all others, were it kept; and nothing where nothing is seen."""
+    scores, keep = floats(3, 32) * 3, np.zeros(32, np.float32)
+    weights, totals = np.empty_like(scores), np.empty(3, np.float32)
     keep[[0, 3, 4, 20]] = 1
-    scores[5] = 1e6
+    scores[:, 5] = 1e6
+    scores[1, 20] = scores[2] = -np.inf
 
-    total = weighed(scores, keep, weights)
+    weighed(scores, keep, weights, totals)
 
-    kept = torch.from_numpy(scores[keep == 1]).double()
-    np.testing.assert_allclose(weights[keep == 1] / total, kept.softmax(0), atol=1e-6)
-    assert weights[keep == 0].sum() == 0
-    assert weighed(scores, np.zeros_like(keep), weights) == 0
-    assert weights.sum() == 0
+    kept = torch.from_numpy(scores[:2, keep == 1]).double()
+    np.testing.assert_allclose(weights[:2, keep == 1] / totals[:2, None], kept.softmax(1), atol=1e-6)
+    assert weights[:, keep == 0].sum() == weights[1, 20] == totals[2] == weights[2].sum() == 0
+    weighed(scores, np.zeros_like(keep), weights, totals)
+    assert totals.sum() == weights.sum() == 0
 
 
 @settings(max_examples=40, deadline=None)
