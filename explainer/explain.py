@@ -96,7 +96,11 @@ def explain(
     attention = model.attention(history, place.item)
     readings = read_heads(attention, settings)
     support = edge_support(
-        attention, max_radius=settings.max_radius, max_tests=settings.max_tests, temporal=bool(settings.temporal)
+        attention,
+        max_radius=settings.max_radius,
+        max_tests=settings.max_tests,
+        temporal=bool(settings.temporal),
+        known={(reading.head, settings.n_samples or 1, settings.alpha): reading.pag for reading in readings},
     )
     graphed = time.perf_counter()
     question = Question(model, history, place.item, settings.top_k or 1, settings.intervention)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from explainer.icd import MAX_TESTS, learn_pag, run_in_threads
 from explainer.pag import Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -57,6 +58,7 @@ def edge_support(
     max_tests: int | None = MAX_TESTS,
     temporal: bool = False,
     threads: int = 1,
+    known: Mapping[tuple[int, float, float], Pag] = MappingProxyType({}),
 ) -> EdgeSupport:
     """Learn a graph for every head, sample size and level, and count.
 
@@ -68,6 +70,7 @@ def edge_support(
         max_tests: as for ``learn_pag``, for each graph.
         temporal: as for ``learn_pag``.
         threads: graphs to learn at a time.
+        known: graphs that were learnt already, by head, sample size and level, and otherwise as asked here.
 
     Raises:
         InvalidAttentionError: not a stack of attention matrices.
@@ -81,11 +84,13 @@ def edge_support(
             raise InvalidParameterError(name, f"{name} must hold at least one value.")
     correlations = [attention_correlation(head) for head in heads]
 
-    def learn(setting: tuple[NDArray[np.float64], float, float]) -> Pag:
-        correlation, samples, alpha = setting
-        return learn_pag(correlation, samples, alpha, max_radius, temporal=temporal, max_tests=max_tests)
+    def learn(setting: tuple[int, float, float]) -> Pag:
+        head, samples, alpha = setting
+        return known.get(setting) or learn_pag(
+            correlations[head], samples, alpha, max_radius, temporal=temporal, max_tests=max_tests
+        )
 
-    return count(run_in_threads(learn, list(product(correlations, n_samples, alphas)), threads))
+    return count(run_in_threads(learn, list(product(range(len(heads)), n_samples, alphas)), threads))
 
 
 def count(pags: Sequence[Pag]) -> EdgeSupport:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,19 @@ def test_it_counts_the_graphs_of_all_heads_and_settings(threads: int) -> None:
         assert found.share[mark].tolist() == np.mean([pag.marks == mark for pag in pags], axis=0).tolist()
     assert np.allclose(found.share.sum(axis=0), 1)
     assert not found.edge.diagonal().any()
+
+
+def test_a_graph_that_is_known_is_not_learnt_again() -> None:
+    """And counts as one that is."""
+    whole = edge_support(HEADS, n_samples=(32, 64), alphas=(0.01,))
+    known = {(head, 64, 0.01): learn_pag(attention_correlation(HEADS[head])) for head in range(2)}
+
+    with mock.patch("explainer.support.learn_pag", side_effect=learn_pag) as learn:
+        found = edge_support(HEADS, n_samples=(32, 64), alphas=(0.01,), known=known)
+
+    assert learn.call_count == 2
+    assert (found.share == whole.share).all()
+    assert found.graphs == whole.graphs == 4
 
 
 def test_the_marks_of_an_edge_are_read_at_both_ends() -> None:
