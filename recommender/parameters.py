@@ -156,11 +156,11 @@ def _layer(
     outer_bias = weights[f"{forward}.dense_2.bias"].double()
     return Layer(
         query_key_value=move(project),
-        query_key_value_bias=move(project_bias if shift is None else project_bias - shift @ project),
+        query_key_value_bias=move(project_bias if shift is None else project_bias - _product(shift, project)),
         dense=move(weights[f"{attention}.dense.weight"].T),
         attention_norm=norm(f"{attention}.LayerNorm", outer_bias),
         inner=move(inner),
-        inner_bias=move(inner_bias - outer_bias @ inner),
+        inner_bias=move(inner_bias - _product(outer_bias, inner)),
         outer=move(weights[f"{forward}.dense_2.weight"].T),
         forward_norm=norm(f"{forward}.LayerNorm", following),
         activation=_ACTIVATIONS[architecture.activation],
@@ -177,8 +177,16 @@ def _pointer(architecture: Architecture, weights: Mapping[str, Tensor]) -> tuple
     cuts = [slice(head * width, (head + 1) * width) for head in range(heads)]
     scale = width**-0.5
     return (
-        torch.cat([q[:, cut] @ k[:, cut].T * scale for cut in cuts], 1),
-        torch.cat([q_bias[cut] @ k[:, cut].T * scale for cut in cuts]),
-        torch.cat([v[:, cut] @ o[cut] for cut in cuts]),
-        v_bias @ o + o_bias,
+        torch.cat([_product(q[:, cut], k[:, cut].T) * scale for cut in cuts], 1),
+        torch.cat([_product(q_bias[cut], k[:, cut].T) * scale for cut in cuts]),
+        torch.cat([_product(v[:, cut], o[cut]) for cut in cuts]),
+        _product(v_bias, o) + o_bias,
     )
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """(..., K) @ (K, N), added up along K: BLAS adds up as it pleases, and other bits may be rounded to another number."""
+    total = torch.zeros(1, dtype=right.dtype)
+    for step, row in enumerate(right):
+        total = total + left[..., step, None] * row
+    return total
