@@ -51,7 +51,13 @@ def _compile(function: _Function, options: dict[str, bool]) -> _Function:
     return compiled
 
 
-def digest(package: str) -> str:
-    """SHA-256 over the files of a package, given as the ``__file__`` of one of them, and over this file."""
+def digest(package: str, *constants: object) -> str:
+    """SHA-256 over all that a package's compiled code is made of.
+
+    Args:
+        package: the ``__file__`` of one of its files; all of them count, and this one.
+        constants: values from other packages, which compiled code holds as they were.
+    """
     files = sorted(Path(package).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in [*files, Path(__file__)])).hexdigest()
+    content = b"".join(file.read_bytes() for file in [*files, Path(__file__)])
+    return hashlib.sha256(content + repr(constants).encode()).hexdigest()

@@ -72,7 +72,7 @@ class Engine:
     def _set_up_torch(self, *, double: bool) -> None:
         """Passes by torch, with the smallest products that give a history the same bits in any company; failing that, 64 bits."""
         self._prepare(torch.float64 if double else torch.float32)
-        for rows in MIN_ROWS:
+        for rows in MIN_ROWS[-1:] if double else MIN_ROWS:
             self.network = Network(self.parameters, rows)
             self.scorer = Scorer(TorchScores(self._items(), self.parameters.item_bias, rows))
             if double or self._is_steady():

@@ -11,7 +11,7 @@ from recommender.compiled.network import CompiledNetwork
 from recommender.compiled.scores import CompiledScores
 from recommender.network import Hiding
 from recommender.parameters import prepare
-from recommender.scoring import Standing
+from recommender.scoring import Scorer
 
 _SHAPE = Architecture(
     model=Model.BERT4REC,
@@ -37,9 +37,4 @@ def warm_up() -> None:
     numbers = torch.zeros(1, 1, dtype=torch.long)
     network.attention(numbers[0])
     network.predict_hiding([Hiding(numbers[0], torch.ones(1, 1))])
-    states = network.predict(numbers)
-    own = torch.zeros(1)
-    scores.tally(
-        scores.block(states, 0, len(scores)),
-        Standing(own=own, higher=torch.zeros(1, dtype=torch.long), best=own.clone(), odds=own.double()),
-    )
+    Scorer(scores).outcomes(network.predict(numbers), 1, numbers[0], 1)

@@ -151,8 +151,7 @@ def _build_learn() -> Callable[..., Any]:
         write_marks(graph, rank, marks)
         return marks, radius, stopped, tests, ambiguous, size_of(graph.contested), legal
 
-    compiled: Callable[..., Any] = learn
-    return compiled
+    return learn
 
 
 def _build_row_products() -> Callable[..., Any]:
@@ -172,8 +171,7 @@ def _build_row_products() -> Callable[..., Any]:
                 products[i, j] = products[j, i] = total / _FIXED_POINT
         return products
 
-    compiled: Callable[..., Any] = row_products
-    return compiled
+    return row_products
 
 
 learn = _build_learn()

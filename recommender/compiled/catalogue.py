@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explainer.compiling import digest, entry_point, inner
+from explainer.compiling import entry_point, inner
 from explainer.model import NEAR_TIE
-from recommender.compiled.functions import copy, exponential
+from recommender.compiled import SOURCES
+from recommender.compiled.functions import LEAST, copy, exponential
 from recommender.compiled.lanes import SUMS, fma, lanes_highest, lanes_total
 from recommender.compiled.tiles import ITEMS, item_products, item_products_of_two
 
@@ -19,16 +20,11 @@ if TYPE_CHECKING:
 
     from recommender.compiled.weights import Floats
 
-SOURCES = digest(__file__)
-"""Part of the key of the disk cache."""
-
 _STRETCH = 16 * SUMS
 """Scores that are tallied at once."""
 
 _TIE, _ZERO, _ONE = np.float32(NEAR_TIE), np.float32(0), np.float32(1)
 _NOTHING = np.float32("-inf")
-_LEAST = np.float32(-87)
-"""Where an exponential is taken to be 0."""
 
 
 @inner
@@ -81,7 +77,7 @@ def _compare(row: Floats, own: np.float32, ahead: Floats, more: Floats, weights:
         weight = exponential(distance)
         ahead[c] = distance
         more[c] = _ONE if distance > _TIE else _ZERO
-        weights[c] = weight if distance > _LEAST else _ZERO
+        weights[c] = weight if distance > LEAST else _ZERO
     for c in range(len(row), _STRETCH):
         ahead[c], more[c], weights[c] = _NOTHING, _ZERO, _ZERO
 
@@ -96,8 +92,7 @@ def _build_score() -> Callable[..., Any]:
         start, found = np.zeros(ITEMS, np.float32), np.empty((len(states), ITEMS), np.float32)
         _score(items, bias, states, start, found, out)
 
-    compiled: Callable[..., Any] = score
-    return compiled
+    return score
 
 
 def _build_tally() -> Callable[..., Any]:
@@ -126,8 +121,7 @@ def _build_tally() -> Callable[..., Any]:
             best[world] = max(best[world], found[1])
             odds[world] += found[2]
 
-    compiled: Callable[..., Any] = tally
-    return compiled
+    return tally
 
 
 score, tally = _build_score(), _build_tally()

@@ -29,7 +29,8 @@ _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.flo
 _TINY = np.finfo(np.float32).tiny
 
 # exp x = 2^n exp r, with |r| <= log(2) / 2. Log 2 is subtracted in two parts, the first of which leaves no rest.
-_LEAST, _MOST = np.float32(-87), np.float32(88)
+LEAST, _MOST = np.float32(-87), np.float32(88)
+"""LEAST: where an exponential is taken to be 0 in sums."""
 _LOG2_E, _LN2_HIGH, _LN2_LOW = np.float32(1.4426950408889634), np.float32(0.693359375), np.float32(-2.12194440e-4)
 _ROUNDING = np.float32(1.5 * 2**23)
 # exp r = 1 + r + r^2 (e2 + e3 r + ...), to 4e-9; least squares on Chebyshev points.
@@ -47,7 +48,7 @@ _Q4, _Q5 = np.float32(1.22467663e-4), np.float32(5.29571143e-7)
 @inner
 def exponential(x: np.float32) -> np.float32:
     """Exp x to 2e-7 of itself, for -87 <= x <= 88; beyond, the value at the end."""
-    x = min(max(x, _LEAST), _MOST)
+    x = min(max(x, LEAST), _MOST)
     shifted = fma(x, _LOG2_E, _ROUNDING)
     n = shifted - _ROUNDING
     r = fma(-n, _LN2_LOW, fma(-n, _LN2_HIGH, x))
@@ -151,7 +152,7 @@ def weigh(scores: Floats, keep: Floats, weights: Floats, totals: Floats) -> None
         for j in range(scores.shape[1]):
             distance = scores[t, j] - highest
             weight = exponential(distance)
-            weights[t, j] = weight if (keep[j] != _ZERO) & (distance >= _LEAST) else _ZERO
+            weights[t, j] = weight if (keep[j] != _ZERO) & (distance >= LEAST) else _ZERO
         totals[t] = lanes_total(weights[t], _ZERO, blocks)
 
 
@@ -175,3 +176,10 @@ def copy(row: Floats, source: Floats) -> None:
     """Fill a row from another."""
     for c in range(len(row)):
         row[c] = source[c]
+
+
+@inner
+def add_scaled(row: Floats, factor: np.float32, out: Floats) -> None:
+    """Out += factor * row, each value rounded once."""
+    for c in range(len(out)):
+        out[c] = fma(row[c], factor, out[c])

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from explainer.compiling import allocating, inner
-from recommender.compiled.functions import GELU, activate, copy, dot, normalise, scale, weigh
-from recommender.compiled.lanes import fma
+from recommender.compiled.functions import GELU, activate, add_scaled, copy, dot, normalise, scale, weigh
 from recommender.compiled.products import add_product, product
-from recommender.compiled.tiles import COLUMNS, ROWS
+from recommender.compiled.tiles import ROWS, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +26,7 @@ FORWARD_ROWS = 64
 GROUP = ROWS
 """Histories whose predictions are read together: a row alone takes as long to fetch the weights as a tile of them."""
 
+_whole = inner(whole)
 _ZERO, _ONE, _NO_KEY = np.float32(0), np.float32(1), np.float32("-inf")
 
 
@@ -90,10 +90,9 @@ class Group(NamedTuple):
 def new_group(weights: Weights, count: int, length: int) -> Group:
     """No more than GROUP histories with nothing hidden, to be read at the newest position."""
     histories = min(count, GROUP)
-    keys = (length + COLUMNS - 1) // COLUMNS * COLUMNS
     group = Group(
         np.zeros((histories, length, len(weights.pointer_context_bias)), np.float32),
-        np.zeros((histories, keys), np.float32),
+        np.zeros((histories, _whole(length)), np.float32),
         np.full(histories, length - 1),
     )
     group.keep[:, :length] = _ONE
@@ -104,8 +103,7 @@ def new_group(weights: Weights, count: int, length: int) -> Group:
 def new_scratch(weights: Weights, length: int) -> Scratch:
     """Memory for histories of some length."""
     heads, padded = weights.heads, len(weights.pointer_context_bias)
-    keys = (length + COLUMNS - 1) // COLUMNS * COLUMNS
-    across = heads * weights.width
+    keys, across = _whole(length), heads * weights.width
     return Scratch(
         np.empty((length, 3 * across), np.float32),
         np.zeros((weights.width, keys), np.float32),
@@ -200,8 +198,7 @@ def _look_back(query: Floats, x: Floats, keep: Floats, scratch: Scratch, mean: F
     scale(weighted, scratch.totals)
     mean[:] = _ZERO
     for t in range(len(x)):
-        for c in range(len(mean)):
-            mean[c] = fma(weighted[0, t], x[t, c], mean[c])
+        add_scaled(x[t], weighted[0, t], mean)
 
 
 @inner

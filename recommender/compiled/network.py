@@ -34,25 +34,13 @@ class CompiledNetwork:
         self._padded = len(self._weights.pointer_context_bias)
 
     def predict(self, items: Tensor, *, first_position: int = 0) -> Tensor:
-        """What the model predicts after each history.
-
-        Args:
-            items: (B, T) item numbers, oldest first, the mask last where the model has one.
-            first_position: position of the oldest.
-
-        Returns:
-            (B, H): the hidden states to score items with.
-        """
+        """(B, H) hidden states after (B, T) item numbers, as `recommender.network.Network.predict`."""
         out = np.empty((len(items), self._padded), np.float32)
         passes.predict(self._weights, np.ascontiguousarray(items.numpy()), first_position, out)
         return self._states(out)
 
     def predict_hiding(self, parts: Sequence[Hiding]) -> list[Tensor]:
-        """What the model predicts after some histories, each in versions with other items hidden from attention.
-
-        Returns:
-            (B, H) for each part: the hidden states to score items with, one for each version.
-        """
+        """(B, H) hidden states for each part, one for each version, as `recommender.network.Network.predict_hiding`."""
         found = []
         for part in parts:
             out = np.empty((len(part.keep), self._padded), np.float32)

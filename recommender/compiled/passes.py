@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from explainer.compiling import allocating, digest, entry_point, inner
-from recommender.compiled.functions import copy, scale, weigh
-from recommender.compiled.lanes import fma
+from explainer.compiling import allocating, entry_point, inner
+from recommender.compiled import SOURCES
+from recommender.compiled.functions import add_scaled, copy, scale, weigh
 from recommender.compiled.layers import (
     GROUP,
     Scratch,
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recommender.compiled.weights import Floats, Weights
-
-SOURCES = digest(__file__)
-"""Part of the key of the disk cache."""
 
 _ZERO, _ONE, _TINY = np.float32(0), np.float32(1), np.finfo(np.float32).tiny
 _LEAST_REST = np.float32(0.25)
@@ -81,7 +78,7 @@ def _take_away(
     weights: Weights, keep: Floats, gone: NDArray[np.int64], first: Scratch, shared: Shared, x: Floats
 ) -> None:
     """Add to x what attention of the first layer adds without the keys ``gone``, which are few."""
-    (length, padded), mixed = x.shape, first.mixed
+    length, mixed = len(x), first.mixed
     for t in range(length):
         for head in range(weights.heads):
             shares, values = shared.weights[head, t], shared.mixed[head]
@@ -95,17 +92,13 @@ def _take_away(
                 rest = first.totals[0]
                 mixed[:] = _ZERO
                 for key in range(length):
-                    for c in range(padded):
-                        mixed[c] = fma(weighted[0, key], values[key, c], mixed[c])
+                    add_scaled(values[key], weighted[0, key], mixed)
             else:
                 copy(mixed, shared.sums[head, t])
                 for key in gone:
-                    for c in range(padded):
-                        mixed[c] = fma(-shares[key], values[key, c], mixed[c])
+                    add_scaled(values[key], -shares[key], mixed)
             # A causal query that sees nothing but hidden keys adds nothing; nobody reads it.
-            factor = _ONE / max(rest, _TINY)
-            for c in range(padded):
-                x[t, c] = fma(mixed[c], factor, x[t, c])
+            add_scaled(mixed, _ONE / max(rest, _TINY), x[t])
 
 
 @inner
@@ -181,8 +174,7 @@ def _build_predict() -> Callable[..., Any]:
                     attend(weights, layer, group.x[place], group.keep[place], scratch)
             read(weights, group, some, scratch, out[start : start + some])
 
-    compiled: Callable[..., Any] = predict
-    return compiled
+    return predict
 
 
 def _build_hide() -> Callable[..., Any]:
@@ -210,8 +202,7 @@ def _build_hide() -> Callable[..., Any]:
                 group.position[place] = _hide(weights, kept[start + place], hidden, keep, first, shared, x, scratch)
             read(weights, group, some, scratch, out[start : start + some])
 
-    compiled: Callable[..., Any] = hide
-    return compiled
+    return hide
 
 
 def _build_look() -> Callable[..., Any]:
@@ -230,8 +221,7 @@ def _build_look() -> Callable[..., Any]:
         project(weights, deepest, x, scratch)
         scores[:] = scratch.scores[:, :, :length]
 
-    compiled: Callable[..., Any] = look
-    return compiled
+    return look
 
 
 predict, hide, look = _build_predict(), _build_hide(), _build_look()

@@ -40,6 +40,11 @@ ITEMS: Final = 8
 """Scores that are computed at once, and numbers of a row that are multiplied at once."""
 
 
+def whole(size: int) -> int:
+    """The next multiple of a tile's width."""
+    return -(-size // COLUMNS) * COLUMNS
+
+
 def _tile(rows: int, panels: int, *, onto: bool) -> Any:
     """A product of ``rows`` rows with ``panels`` panels of COLUMNS columns.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.architecture import ACTIVATIONS
-from recommender.compiled.tiles import COLUMNS
+from recommender.compiled.tiles import COLUMNS, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,10 +82,10 @@ def weights_of(parameters: Parameters) -> Weights:
     """Pack 32-bit parameters on the CPU. The table of items is not copied."""
     architecture = parameters.architecture
     hidden, heads = architecture.hidden_size, architecture.heads
-    width, padded = hidden // heads, _whole(hidden)
+    width, padded = hidden // heads, whole(hidden)
     pointer = parameters.pointer
     head = parameters.head
-    by_head = (heads, width, _whole(width))
+    by_head = (heads, width, whole(width))
     by_hidden = (heads, hidden, padded)
 
     def projected(matrix: Tensor) -> Floats:
@@ -108,7 +108,7 @@ def weights_of(parameters: Parameters) -> Weights:
         head_norm=np.empty((0, hidden), np.float32) if head is None else _norm(head[2]),
         eps=np.float32(architecture.layer_norm_eps),
         heads=heads,
-        width=_whole(width),
+        width=whole(width),
         activation=ACTIVATIONS.index(architecture.activation),
         causal=architecture.causal,
     )
@@ -146,9 +146,4 @@ def _split(array: Floats, axis: int, parts: tuple[int, int, int]) -> Floats:
 
 
 def _padded(array: Floats, axis: int) -> Floats:
-    return _split(array, axis, (1, array.shape[axis], _whole(array.shape[axis])))
-
-
-def _whole(size: int) -> int:
-    """The next multiple of a tile's width."""
-    return -(-size // COLUMNS) * COLUMNS
+    return _split(array, axis, (1, array.shape[axis], whole(array.shape[axis])))

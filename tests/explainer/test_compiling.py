@@ -36,3 +36,9 @@ def test_without_a_place_for_the_cache_the_engine_still_compiles(monkeypatch: py
         return 2 * number
 
     assert compiling.entry_point(double)(21) == 42
+
+
+def test_constants_from_elsewhere_are_part_of_the_digest() -> None:
+    """Compiled code holds them as they were."""
+    assert compiling.digest(kernel.__file__) == kernel.SOURCES
+    assert len({compiling.digest(kernel.__file__, *constants) for constants in [(), (1e-4,), (1e-3,)]}) == 3

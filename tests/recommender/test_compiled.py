@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import subprocess
@@ -20,7 +21,7 @@ from explainer.model import History
 from recbole_files import TOKENS, architecture, random_weights
 from recommender.architecture import ACTIVATIONS
 from recommender.bundle import Content
-from recommender.compiled import catalogue, functions, passes, products
+from recommender.compiled import SOURCES, catalogue, functions, passes, products
 from recommender.compiled.network import CompiledNetwork
 from recommender.compiled.scores import CompiledScores
 from recommender.compiled.tiles import COLUMNS
@@ -199,6 +200,11 @@ def test_an_items_standing_is_counted_exactly(items: int, seed: int) -> None:
     assert (higher == (ahead > 1e-4).sum(1)).all()
     assert (best == ahead.max(1)).all()
     np.testing.assert_allclose(odds, 1 + np.exp(ahead).sum(1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("entry", [passes.predict, passes.hide, passes.look, catalogue.score, catalogue.tally])
+def test_all_sources_are_part_of_every_cache_key(entry: Any) -> None:
+    assert inspect.getclosurevars(entry.py_func).nonlocals["version"] == SOURCES
 
 
 def test_every_pass_is_compiled_once() -> None:
