@@ -116,7 +116,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, nargs="*", default=[10_000, 100_000, 1_000_000, 10_000_000])
     result: dict[str, Any] = {"machine": platform.machine(), "documentBytes": len(encode(record()))}
-    with running_postgres() as server, server.new_database() as url:
+    with running_postgres(fsync=True) as server, server.new_database() as url:
         storage.upgrade(url)
         at = 0
         for size in parser.parse_args().records:

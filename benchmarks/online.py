@@ -126,7 +126,7 @@ def main() -> int:
     users = list(read_dataset(demo / "ml-100k", bundle.data_settings).histories().values())[:USERS]
     requests = [ExplainRequest(history=history[-LENGTH:], user_id="bench") for history in users]
     with ExitStack() as stack:
-        server = stack.enter_context(running_postgres())
+        server = stack.enter_context(running_postgres(fsync=True))
         url = stack.enter_context(server.new_database())
         storage.upgrade(url)
         fleet = Fleet(demo / "bundle", url, demo)

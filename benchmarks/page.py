@@ -190,7 +190,7 @@ def main() -> None:
     with ExitStack() as stack:
         url = asked.database
         if url is None:
-            url = stack.enter_context(stack.enter_context(running_postgres()).new_database())
+            url = stack.enter_context(stack.enter_context(running_postgres(fsync=True)).new_database())
             storage.upgrade(url)
             fill(url, 0, asked.records, example())
         print(json.dumps(result | measure(url, asked.times), indent=2), flush=True)

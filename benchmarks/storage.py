@@ -209,7 +209,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {platform.python_version()}",
         "document_bytes": len(encode(full_record())),
     }
-    with running_postgres() as server:
+    with running_postgres(fsync=True) as server:
         with server.new_database() as url:
             storage.upgrade(url)
             result["writes_per_second"] = writes(url)

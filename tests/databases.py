@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import atexit
 import functools
+import subprocess
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, LiteralString
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -43,28 +45,39 @@ class Postgres:
         """
         name = f"test_{uuid.uuid4().hex}"
         copied = template.partition("@/")[2].partition("?")[0] or template
-        self._administer("CREATE DATABASE {} TEMPLATE {}", name, copied)
+        self.administer("CREATE DATABASE {} TEMPLATE {}", name, copied)
         try:
             yield self.url(name)
         finally:
-            self._administer("DROP DATABASE {} WITH (FORCE)", name)
+            self.administer("DROP DATABASE {} WITH (FORCE)", name)
 
-    def _administer(self, statement: LiteralString, *names: str) -> None:
+    def administer(self, statement: LiteralString, *names: str) -> None:
+        """Run a statement by itself as the administrator; `{}` in it stands for a name."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """Start a server (about a second), stop it at the end and delete what it wrote."""
+def running_postgres(*, fsync: bool = False) -> Iterator[Postgres]:
+    """Start a server (about a second), stop it at the end and delete what it wrote.
+
+    Args:
+        fsync: PostgreSQL's setting of that name: for what is measured. What a test wrote outlives every process, but
+            need not outlive the machine, and a busy disk then keeps nobody waiting.
+    """
     # Not pytest's tmp_path: as root the server's user must reach the folder, and every new run of pytest closes the
     # root of its temporary folders again, under the feet of a server that is still running. Short, too: a Unix
     # socket's path has 107 bytes at most.
     with TemporaryDirectory(prefix="becausal-pg-") as directory:
         server = _get_server()(Path(directory) / "data", cleanup_mode="delete")
         try:
-            yield Postgres(Path(str(server.get_postmaster_info().socket_dir)), server)
+            postgres = Postgres(Path(str(server.get_postmaster_info().socket_dir)), server)
+            if not fsync:
+                postgres.administer("ALTER SYSTEM SET fsync = off")
+                postgres.administer("SELECT pg_reload_conf()")
+            yield postgres
         finally:
+            _stop(server)
             server.cleanup()
 
 
@@ -73,11 +86,25 @@ def stopped(server: Postgres) -> Iterator[None]:
     """Stop a server that belongs to the test alone, and start it again at the end."""
     process = server.process
     assert process is not None
-    process.stop()
+    _stop(process)
     try:
         yield
     finally:
         process.ensure_postgres_running()
+
+
+def _stop(server: PostgresServer) -> None:
+    """Stop a server as a crash would.
+
+    In order, it would wait for all who are connected and for the disk: on a busy machine for more than the minute
+    that the wheel allows, and what the wheel does then leaves a server that is neither running nor gone.
+    """
+    process = server.get_postmaster_info().process
+    assert process is not None
+    command = [str(server.bin_path / "pg_ctl"), "-D", str(server.pgdata), "-m", "immediate", "-w", "stop"]
+    subprocess.run(command, check=True, capture_output=True, user=server.system_user)  # noqa: S603 - the wheel's own
+    with suppress(psutil.TimeoutExpired):  # in a container, perhaps, nobody buries it
+        process.wait(5)
 
 
 @functools.cache
