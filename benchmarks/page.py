@@ -35,10 +35,10 @@ from explainer import warm_up  # noqa: E402
 from recommender import Recommender, load_bundle, read_dataset  # noqa: E402
 from server.activation import Activations  # noqa: E402
 from server.application import Application, Patience  # noqa: E402
-from server.batching import Scheduler  # noqa: E402
 from server.config import Config  # noqa: E402
 from server.models import Models  # noqa: E402
 from server.records import Records  # noqa: E402
+from server.scheduling import Scheduler  # noqa: E402
 from server.web.listener import WebListener  # noqa: E402
 from storage.records import encode  # noqa: E402
 

@@ -26,9 +26,13 @@ from server.config import Config
 from server.models import Models
 from server.records import Records
 from server.rpc.messages import explanation_message
+from server.scheduling import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
+
+    from storage import ExplanationRecord
 
 BECAUSAL = str(Path(sys.executable).with_name("becausal"))
 DEADLINE_S = 60.0
@@ -66,19 +70,21 @@ def start_to_ready(bundle: Path, database: Path) -> float:
 
 
 class Local:
-    """The work of Explain without gRPC: the model on one thread, storing on the writer, as the server does it."""
+    """The work of Explain without gRPC: computed by the same scheduler, stored by the same writer, as the server does it."""
 
     def __init__(self, application: Application, config: Config) -> None:
         self._application = application
         self._settings = config.explain.settings()
-        self._model = ThreadPoolExecutor(1)
 
     def __call__(self, history: History) -> int:
         """Explain, store, and make the message; its size in bytes."""
-        work = self._model.submit(self._application.explain, history, None, self._settings, "bench", Patience())
-        record = work.result()
-        self._application.submit([record]).result()
+        record, stored = self._application.scheduler.submit(lambda: self._computed(history)).result()
+        stored.result()
         return explanation_message(record).ByteSize()
+
+    def _computed(self, history: History) -> tuple[ExplanationRecord, Future[None]]:
+        record = self._application.explain(history, None, self._settings, "bench", Patience())
+        return record, self._application.submit([record])
 
 
 @contextmanager
@@ -89,8 +95,9 @@ def local(bundle: Path, database: Path) -> Iterator[Local]:
     warm_up()
     with storage.Database(config.database_url) as opened, Records(opened, config.audit) as records:
         records.start()
-        models = Models(Recommender(load_bundle(bundle)), config)
+        models = Models(Recommender(load_bundle(bundle)), config, Scheduler(config.batching))
         yield Local(Application(models, config, records.explanations, records), config)
+        models.close()
 
 
 def timed_local(explain: Local, histories: list[History], callers: int) -> float:

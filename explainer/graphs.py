@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,12 +15,15 @@ from explainer.relation import relation_to_target
 from explainer.tree import UNREACHED, possible_influence_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from explainer.settings import Settings
     from explainer.support import EdgeSupport
+
+_MARKS: Final = tuple(Mark)
+"""By value: an enum looks values up far more slowly than a tuple."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,6 @@ class HeadReading:
     def graph(self, support: EdgeSupport) -> HeadGraph:
         """The graph as it is stored, edges by source, then target, each with its support."""
         pag = self.pag
-        ends = zip(*(nodes.tolist() for nodes in np.nonzero(np.triu(pag.marks))), strict=True)
         return HeadGraph(
             head=self.head,
             radius=pag.radius,
@@ -50,20 +52,18 @@ class HeadReading:
             ambiguous=pag.ambiguous,
             contested=pag.contested,
             legal=pag.legal,
-            edges=tuple(_edge(pag, source, target, support) for source, target in ends),
+            edges=tuple(_edges(pag, support)),
         )
 
 
-def _edge(pag: Pag, source: int, target: int, support: EdgeSupport) -> GraphEdge:
-    at_source, at_target = Mark(int(pag.marks[target, source])), Mark(int(pag.marks[source, target]))
-    return GraphEdge(
-        source=source,
-        target=target,
-        mark_at_source=at_source,
-        mark_at_target=at_target,
-        support=float(support.edge[source, target]),
-        support_of_marks=support.of_marks(source, target, at_source, at_target),
-    )
+def _edges(pag: Pag, support: EdgeSupport) -> Iterator[GraphEdge]:
+    sources, targets = np.nonzero(np.triu(pag.marks))
+    at_source, at_target = pag.marks[targets, sources], pag.marks[sources, targets]
+    shares = support.of_marks(sources, targets, at_source, at_target)
+    columns = (sources, targets, at_source, at_target, support.edge[sources, targets], *shares)
+    # All at once: an explanation has hundreds of edges, and numpy is slow by the element.
+    for source, target, mark, other, edge, share, other_share in zip(*(each.tolist() for each in columns), strict=True):
+        yield GraphEdge(source, target, _MARKS[mark], _MARKS[other], edge, (share, other_share))
 
 
 def read_heads(attention: NDArray[np.float64], settings: Settings) -> list[HeadReading]:

@@ -44,9 +44,15 @@ class EdgeSupport:
         present: NDArray[np.float64] = 1.0 - self.share[Mark.NONE]
         return present
 
-    def of_marks(self, source: int, target: int, mark_at_source: Mark, mark_at_target: Mark) -> tuple[float, float]:
-        """Shares of the graphs with the edge and this mark at its source, and at its target."""
-        return float(self.share[mark_at_source, target, source]), float(self.share[mark_at_target, source, target])
+    def of_marks(
+        self,
+        sources: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        at_source: NDArray[np.int8],
+        at_target: NDArray[np.int8],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(E,) shares of the graphs with each of E edges and its mark (value of Mark) at the source, and at the target."""
+        return self.share[at_source, targets, sources], self.share[at_target, sources, targets]
 
 
 def edge_support(

@@ -229,6 +229,11 @@ class Recommender:
         scores: NDArray[np.float32] = self._engine.scorer.all(hidden).cpu().numpy()
         return scores
 
+    @property
+    def side_by_side(self) -> bool:
+        """Whether `answers` is better called by several threads, each with its own question, than by one with all of them."""
+        return self._engine.network.side_by_side
+
     def through(self, ask: Ask) -> Recommender:
         """The same model, whose questions to the network go through ``ask``: to be answered beside others by `answers`."""
         other = copy(self)

@@ -76,6 +76,9 @@ def later(length: int, device: torch.device) -> Tensor:
 class Network:
     """A model's forward passes, without a catalogue: item numbers in, hidden states out."""
 
+    side_by_side: Final = False
+    """As of the compiled passes: here most of a small pass is the cost of starting operations, which joined passes share."""
+
     def __init__(self, parameters: Parameters, min_rows: int) -> None:
         self.parameters = parameters
         self.min_rows = min_rows

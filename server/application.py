@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from explainer.model import History, ScoredItem
     from explainer.settings import Settings
-    from server.batching import Scheduler
     from server.config import Config
     from server.models import Models, Served
     from server.pages import Page
     from server.records import Records
+    from server.scheduling import Scheduler
     from server.what_if import Edit, WhatIf
     from storage import ExplanationRepository, RequestKey
 

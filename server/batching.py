@@ -1,4 +1,4 @@
-"""The micro-batcher: questions of calls that run side by side are answered together, one pass of the model at a time.
+"""The micro-batcher: questions of calls that run side by side are answered together when the model is busy.
 
 As soon as the model is free, all that waits goes into one pass, up to a number of rows; nobody waits for a timer unless the
 settings say so. Knows nothing of models: questions go in, answers come out.
@@ -6,25 +6,22 @@ settings say so. Knows nothing of models: questions go in, answers come out.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass
-from threading import Condition, Semaphore, Thread
+from threading import Condition, Thread
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from explainer.errors import CancelledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from server.config import Batching
+    from contextlib import AbstractContextManager
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
-Result = TypeVar("Result")
 
 _Waiting = tuple[Question, "Future[Answer]", "Callable[[], bool]"]
 
@@ -56,6 +53,7 @@ class Batcher(Generic[Question, Answer]):
         answer: answers several questions, in their order; what it raises for several, each is asked alone.
         rows: how much work a question is.
         max_rows: a pass ends with the question that reaches so many; no question is cut.
+        at_once: the model is busy with so many passes, each on a thread of its own.
         delay: seconds to wait for more questions when there are fewer rows than that.
     """
 
@@ -65,29 +63,38 @@ class Batcher(Generic[Question, Answer]):
         rows: Callable[[Question], int],
         *,
         max_rows: int,
+        at_once: int = 1,
         delay: float = 0.0,
     ) -> None:
         self._answer = answer
         self._rows = rows
         self._max_rows = max_rows
+        self._at_once = at_once
         self._delay = delay
         self._waiting: deque[_Waiting[Question, Answer]] = deque()
         self._changed = Condition()
         self._closed = False
-        self._running = False
-        """Whether a pass is under way, on whichever thread."""
+        self._running: list[float] = []
+        """When each pass that is under way began, on whichever thread."""
 
-        self.passes = 0
-        self.questions = 0
         self.passed: Callable[[Pass], None] = lambda _: None
         """Is told of each pass, on the thread that ran it."""
 
-        self._busy_since: float | None = None
         self._thread = Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
-    def ask(self, question: Question, cancelled: Callable[[], bool] = lambda: False) -> Answer:
+    def ask(
+        self,
+        question: Question,
+        cancelled: Callable[[], bool] = lambda: False,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Answer:
         """Wait for the answer.
+
+        Args:
+            question: what to answer.
+            cancelled: whether the caller has gone.
+            waiting: around the time in which another thread works for this one.
 
         Raises:
             CancelledError: the caller had gone before the question's turn came, or the batcher was closed.
@@ -95,13 +102,15 @@ class Batcher(Generic[Question, Answer]):
         """
         future: Future[Answer] = Future()
         with self._changed:
-            free = not (self._running or self._waiting or self._delay)
+            free = self._free and not (self._waiting or self._delay)
             self._queue(question, future, cancelled)
-            batch = self._taken() if free else []
-            if not free:
+            taken = self._taken() if free else None
+            if taken is None:
                 self._wake()
-        if free:
-            self._pass(batch)
+        if taken is None:
+            with waiting():
+                return future.result()
+        self._pass(*taken)
         return future.result()
 
     def submit(self, question: Question, cancelled: Callable[[], bool] = lambda: False) -> Future[Answer]:
@@ -129,9 +138,9 @@ class Batcher(Generic[Question, Answer]):
 
     @property
     def busy_seconds(self) -> float:
-        """How long the pass under way has taken so far; 0 without one."""
-        since = self._busy_since
-        return 0.0 if since is None else time.monotonic() - since
+        """How long the longest pass under way has taken so far; 0 without one."""
+        with self._changed:
+            return time.monotonic() - min(self._running) if self._running else 0.0
 
     def close(self) -> None:
         """Answer what waits, then end the thread."""
@@ -140,52 +149,54 @@ class Batcher(Generic[Question, Answer]):
             self._changed.notify()
         self._thread.join()
 
+    @property
+    def _free(self) -> bool:
+        """Whether another pass may begin."""
+        return len(self._running) < self._at_once
+
     def _queue(self, question: Question, future: Future[Answer], cancelled: Callable[[], bool]) -> None:
         if self._closed:
             raise CancelledError("The model was put away; nothing was decided.")
         self._waiting.append((question, future, cancelled))
 
     def _wake(self) -> None:
-        """Have the thread look, unless a pass is under way: its end will do that."""
-        if not self._running:
+        """Have the thread look, unless the model is busy: the end of a pass will do that."""
+        if self._free:
             self._changed.notify()
 
     def _run(self) -> None:
-        while batch := self._next():
-            self._pass(batch)
+        while taken := self._next():
+            self._pass(*taken)
 
-    def _next(self) -> list[_Waiting[Question, Answer]]:
-        """What goes into the next pass; nothing when the batcher was closed and no question is left."""
+    def _next(self) -> tuple[list[_Waiting[Question, Answer]], float] | None:
+        """What goes into the next pass, and when that began; None when the batcher was closed and no question is left."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._running and (self._waiting or self._closed))
+            self._changed.wait_for(lambda: self._free and (self._waiting or self._closed))
             end = time.monotonic() + self._delay
             while not self._closed and self._rows_waiting() < self._max_rows and time.monotonic() < end:
                 self._changed.wait(end - time.monotonic())
-            return self._taken()
+            return self._taken() if self._waiting else None
 
-    def _taken(self) -> list[_Waiting[Question, Answer]]:
+    def _taken(self) -> tuple[list[_Waiting[Question, Answer]], float]:
         """Take what goes into a pass, which is under way from now on."""
         batch: list[_Waiting[Question, Answer]] = []
         rows = 0
         while self._waiting and rows < self._max_rows:
             batch.append(self._waiting.popleft())
             rows += self._rows(batch[-1][0])
-        self._running = bool(batch)
-        return batch
+        started = time.monotonic()
+        self._running.append(started)
+        return batch, started
 
-    def _pass(self, batch: Sequence[_Waiting[Question, Answer]]) -> None:
+    def _pass(self, batch: Sequence[_Waiting[Question, Answer]], started: float) -> None:
         try:
             if asked := [one for one in batch if not self._is_gone(one)]:
-                self.passes += 1
-                self.questions += len(asked)
-                started = self._busy_since = time.monotonic()
                 self._settle(asked)
                 rows = sum(self._rows(question) for question, _, _ in asked)
                 self.passed(Pass(len(asked), rows, time.monotonic() - started))
         finally:
             with self._changed:
-                self._busy_since = None
-                self._running = False
+                self._running.remove(started)
                 if self._waiting or self._closed:
                     self._changed.notify()
 
@@ -214,50 +225,3 @@ class Batcher(Generic[Question, Answer]):
         else:
             for (_, future, _), answer in zip(batch, answers, strict=True):
                 future.set_result(answer)
-
-
-class Scheduler:
-    """Threads for the calls that compute, whichever models they share.
-
-    No more threads work at once than there are cores: besides the one that runs a model, those that have a turn, and a call that
-    waits for its model gives its turn away. Graphs are learnt in a turn, outside Python's lock.
-
-    Args:
-        settings: how many of what.
-    """
-
-    def __init__(self, settings: Batching) -> None:
-        self._settings = settings
-        self._turns = Semaphore(max((settings.cores or os.cpu_count() or 1) - 1, 1))
-        self._threads = ThreadPoolExecutor(settings.calls, thread_name_prefix="explain")
-
-    def batcher(
-        self, answer: Callable[[Sequence[Question]], Sequence[Answer]], rows: Callable[[Question], int]
-    ) -> Batcher[Question, Answer]:
-        """A batcher for one model, as the settings have it; whoever asks for it closes it."""
-        return Batcher(answer, rows, max_rows=self._settings.rows, delay=self._settings.delay_seconds)
-
-    def submit(self, work: Callable[[], Result]) -> Future[Result]:
-        """Have work done by one of the threads."""
-        return self._threads.submit(copy_context().run, self._in_turn, work)
-
-    def ask(
-        self,
-        batcher: Batcher[Question, Answer],
-        question: Question,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> Answer:
-        """As `Batcher.ask`, from work that was submitted here."""
-        self._turns.release()
-        try:
-            return batcher.ask(question, cancelled)
-        finally:
-            self._turns.acquire()
-
-    def close(self) -> None:
-        """Let what was submitted finish, then end the threads."""
-        self._threads.shutdown()
-
-    def _in_turn(self, work: Callable[[], Result]) -> Result:
-        with self._turns:
-            return work()

@@ -107,7 +107,7 @@ class Batching(BaseModel):
     rows: int = Field(
         default=512,
         ge=1,
-        description="A pass of the model takes what waits until it has so many histories; 1 gives each question its own pass.",
+        description="A pass of the model takes what waits for it until it has so many histories; 1: each question has its own.",
     )
     delay_seconds: float = Field(
         default=0.0, ge=0, description="How long a free model waits for more questions before a pass that is not full."
@@ -116,7 +116,7 @@ class Batching(BaseModel):
     cores: int | None = Field(
         default=None,
         ge=1,
-        description="Most threads that work at once, the model's among them; unset: the machine's cores.",
+        description="Most calls that work at once, in a process; unset: the machine's cores, or a worker's share of them.",
     )
 
 

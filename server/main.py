@@ -11,7 +11,6 @@ import storage
 from explainer import warm_up
 from server.activation import Activations, starting_model
 from server.application import Application
-from server.batching import Scheduler
 from server.bundles import Bundles
 from server.models import Models
 from server.outside import Outside
@@ -20,6 +19,7 @@ from server.rpc.audit_service import AuditService
 from server.rpc.model_service import ModelService
 from server.rpc.server import RpcServer
 from server.rpc.service import ExplanationService
+from server.scheduling import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable

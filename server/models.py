@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from explainer.model import History, ScoredItem
     from recommender import Recommender
     from recommender.catalogue import Catalogue
-    from server.batching import Batcher, Pass, Scheduler
+    from server.batching import Batcher, Pass
     from server.config import Config
+    from server.scheduling import Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,9 @@ class Served:
 
         self._scheduler = scheduler
         self.batcher: Batcher[Any, Any] | None = (
-            None if scheduler is None else scheduler.batcher(recommender.answers, attrgetter("rows"))
+            None
+            if scheduler is None
+            else scheduler.batcher(recommender.answers, attrgetter("rows"), side_by_side=recommender.side_by_side)
         )
         """Joins the questions of its calls; no other model's are among them."""
 

@@ -11,10 +11,10 @@ import storage
 from fakes import FakeRecommender
 from server.activation import Activations
 from server.application import Application, Patience
-from server.batching import Scheduler
 from server.config import Config
 from server.models import Models
 from server.records import Records
+from server.scheduling import Scheduler
 from server.web.listener import WebListener
 
 if TYPE_CHECKING:

@@ -135,6 +135,8 @@ class FakeRecommender(AdditiveModel):
         titles = {"a": "Alien", "b": "Brazil", "c": "Cube", "d": "", "t": "Them!", "r": "Ran", "q": "Quiz Show"}
         self.bundle = FakeBundle(FakeCatalogue(titles), self.version)
 
+    side_by_side = True
+
     @staticmethod
     def ranking(history: History, k: int) -> FakeRanking:
         return FakeRanking(history, k)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ class CompiledNetwork:
 
     Safe in threads; a pass holds no lock of the interpreter, and its memory is its own.
     """
+
+    side_by_side: Final = True
+    """Whether passes are better run side by side, by several threads, than joined: starting one costs next to nothing."""
 
     def __init__(self, parameters: Parameters) -> None:
         """Pack the parameters, which are 32 bits and on the CPU."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from google.protobuf.json_format import MessageToJson
 
 from becausal.v1 import explanation_service_pb2 as pb
+from explainer.errors import CancelledError
 from server.access import current_caller
 from server.application import Patience
 from server.errors import InvalidFieldError, InvalidFieldsError, OutOfTimeError, ShuttingDownError
@@ -28,6 +29,7 @@ from storage import DuplicateRecordError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from concurrent.futures import Future
 
     import grpc
 
@@ -70,16 +72,17 @@ class ExplainingCalls(KeepingCalls):
         k = request.k if request.HasField("k") else DEFAULT_EXPLAINED
         settings = settings_from(request.options, self._defaults)
 
-        async def compute() -> list[ExplanationRecord]:
+        async def made(key: RequestKey | None) -> list[ExplanationRecord]:
             history = await self._history(request.history, request.user_id)
-            return await self._compute(
+            return await self._kept(
                 self._seconds(context),
+                key,
                 lambda patience: self._application.recommend_and_explain(
                     history, k, settings, request.user_id, patience
                 ),
             )
 
-        records = await self._once(request, compute)
+        records = await self._once(request, made)
         return pb.RecommendAndExplainResponse(
             explanations=[explanation_message(record) for record in records],
             model_version=records[0].explanation.model_version if records else "",
@@ -146,23 +149,23 @@ class ExplainingCalls(KeepingCalls):
     ) -> Explanation:
         settings = settings_from(request.options, self._defaults)
 
-        async def compute() -> list[ExplanationRecord]:
+        async def made(key: RequestKey | None) -> list[ExplanationRecord]:
             history = await self._history(request.history, request.user_id)
-            record = await self._compute(
+            return await self._kept(
                 seconds(),
-                lambda patience: self._application.explain(
-                    history, request.item or None, settings, request.user_id, patience
-                ),
+                key,
+                lambda patience: [
+                    self._application.explain(history, request.item or None, settings, request.user_id, patience)
+                ],
             )
-            return [record]
 
-        async def in_place() -> list[ExplanationRecord]:
+        async def made_in_place(key: RequestKey | None) -> list[ExplanationRecord]:
             if places is None:
-                return await compute()
+                return await made(key)
             async with places:
-                return await compute()
+                return await made(key)
 
-        (record,) = await self._once(request, in_place)
+        (record,) = await self._once(request, made_in_place)
         return explanation_message(record)
 
     def _seconds(self, context: Context) -> float:
@@ -190,35 +193,40 @@ class ExplainingCalls(KeepingCalls):
     async def _once(
         self,
         request: pb.ExplainRequest | pb.RecommendAndExplainRequest,
-        compute: Callable[[], Awaitable[list[ExplanationRecord]]],
+        made: Callable[[RequestKey | None], Awaitable[list[ExplanationRecord]]],
     ) -> Sequence[ExplanationRecord]:
-        """Compute and store, or give what was stored for the same request before."""
+        """Have records made and stored, or give what was stored for the same request before."""
         key = _key(request)
         if key is None:
-            records = await compute()
-            await self._store(records)
-            return records
+            return await made(None)
         given_before = await run(self._storage_threads, lambda: self._application.given_before(key))
         if given_before:
             return given_before
-        records = await compute()
         try:
-            await self._store(records, key)
+            return await made(key)
         except DuplicateRecordError:
             # The same request came to another thread or instance meanwhile: both callers get its answer.
             given_before = await run(self._storage_threads, lambda: self._application.given_before(key))
             if not given_before:
                 raise
             return given_before
+
+    async def _kept(
+        self, seconds: float, key: RequestKey | None, work: Callable[[Patience], list[ExplanationRecord]]
+    ) -> list[ExplanationRecord]:
+        """Compute and store."""
+
+        def keeping(patience: Patience) -> tuple[list[ExplanationRecord], Future[None]]:
+            records = work(patience)
+            if patience.cancelled():
+                raise CancelledError("The caller has gone; nothing is stored that nobody was given.")
+            # On the same thread: writing the rows is no waiting, and a change of threads costs as much.
+            return records, self._application.submit(records, key)
+
+        records, stored = await self._compute(seconds, keeping)
+        # Shielded: what is under way to the database is stored, whether or not the caller goes away now.
+        await asyncio.shield(asyncio.wrap_future(stored))
         return records
-
-    async def _store(self, records: Sequence[ExplanationRecord], key: RequestKey | None = None) -> None:
-        # Shielded: a caller that goes away now must not leave a connection in the middle of a transaction.
-        await asyncio.shield(self._stored(records, key))
-
-    async def _stored(self, records: Sequence[ExplanationRecord], key: RequestKey | None) -> None:
-        submitted = await run(self._storage_threads, lambda: self._application.submit(records, key))
-        await asyncio.wrap_future(submitted)
 
 
 def _key(request: pb.ExplainRequest | pb.RecommendAndExplainRequest) -> RequestKey | None:

@@ -38,8 +38,8 @@ STORAGE_THREADS = 4
 class KeepingCalls(ExplanationServiceServicer):
     """Part of ExplanationService.
 
-    What computes goes to the scheduler (server/batching.py); storing and reading have threads of their own, so that a slow
-    database never keeps the model waiting.
+    What computes goes to the scheduler (server/scheduling.py); reading has threads of its own, and storing one (storage/writer.py),
+    so that a slow database never keeps the model waiting.
     """
 
     def __init__(self, application: Application) -> None:

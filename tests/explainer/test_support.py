@@ -49,10 +49,14 @@ def test_a_graph_that_is_known_is_not_learnt_again() -> None:
 def test_the_marks_of_an_edge_are_read_at_both_ends() -> None:
     found = edge_support(HEADS[:1], n_samples=(64,), alphas=(0.01,))
     marks = learn_pag(attention_correlation(HEADS[0])).marks
-    i, j = np.argwhere(marks)[0].tolist()
+    i, j = np.nonzero(marks)
+    none = np.full(len(i), Mark.NONE)
 
-    assert found.of_marks(i, j, Mark(marks[j, i]), Mark(marks[i, j])) == (1.0, 1.0)
-    assert found.of_marks(i, j, Mark.NONE, Mark.NONE) == (0.0, 0.0)
+    for shares, expected in (
+        (found.of_marks(i, j, marks[j, i], marks[i, j]), 1.0),
+        (found.of_marks(i, j, none, none), 0.0),
+    ):
+        assert [share.tolist() for share in shares] == [[expected] * len(i)] * 2
 
 
 def test_one_matrix_is_no_stack_and_an_empty_grid_has_no_shares() -> None:

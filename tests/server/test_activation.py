@@ -15,7 +15,6 @@ import storage
 from explainer.errors import CancelledError
 from recommender.errors import BundleError
 from server.activation import Activations, starting_model
-from server.batching import Scheduler
 from server.bundles import Bundles
 from server.config import Config, ConfigError
 from server.errors import (
@@ -27,6 +26,7 @@ from server.errors import (
 )
 from server.model_list import Figure, State
 from server.models import Models
+from server.scheduling import Scheduler
 from small_models import HISTORY, bundle, damage, kept, loaded
 
 if TYPE_CHECKING:

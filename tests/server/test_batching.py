@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from explainer.errors import CancelledError
-from server.batching import Batcher, Scheduler
-from server.config import Batching
+from server.batching import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,7 +81,6 @@ def test_what_waits_while_the_model_is_busy_goes_together(
 
     assert [future.result(30) for future in futures] == [2, 4, 6, 8]
     assert held.passes == [[1], [2, 3, 4]]
-    assert (batcher.passes, batcher.questions) == (2, 4)
 
 
 def test_who_finds_the_model_free_runs_it_and_nobody_runs_it_for_others(callers: ThreadPoolExecutor) -> None:
@@ -207,14 +205,36 @@ def test_with_a_delay_a_free_model_waits_for_a_full_pass(held: Held, callers: Th
     batcher.close()
 
 
-def test_a_call_that_waits_for_the_model_gives_its_turn_away(held: Held) -> None:
-    scheduler = Scheduler(Batching(cores=2, calls=4))
-    batcher = scheduler.batcher(held.answer, abs)
-    asking = scheduler.submit(lambda: scheduler.ask(batcher, 1))
-    assert held.begun.acquire(timeout=30)
+def test_a_model_that_is_better_asked_by_several_threads_joins_what_none_is_free_for(
+    held: Held, callers: ThreadPoolExecutor
+) -> None:
+    batcher = Batcher(held.answer, abs, max_rows=10, at_once=2)
+    running = [callers.submit(batcher.ask, question) for question in (1, 2)]
+    for _ in running:
+        assert held.begun.acquire(timeout=30)
+    waiting = []
+    for place, question in enumerate((3, 4), start=1):
+        waiting.append(callers.submit(batcher.ask, question))
+        wait_for(batcher, place)
+    held.let.release(3)
 
-    assert scheduler.submit(lambda: "the only turn").result(30) == "the only turn"
-    held.let.release(1)
-    assert asking.result(30) == 2
-    scheduler.close()
+    assert [future.result(30) for future in running + waiting] == [2, 4, 6, 8]
+    assert sorted(held.passes[:2]) == [[1], [2]]
+    assert held.passes[2] == [3, 4]
     batcher.close()
+
+
+def test_the_longest_pass_under_way_is_known(held: Held, callers: ThreadPoolExecutor) -> None:
+    batcher = Batcher(held.answer, abs, max_rows=10, at_once=2)
+    assert batcher.busy_seconds == 0
+    first = callers.submit(batcher.ask, 1)
+    assert held.begun.acquire(timeout=30)
+    time.sleep(0.05)
+    second = callers.submit(batcher.ask, 2)
+    assert held.begun.acquire(timeout=30)
+    assert batcher.busy_seconds >= 0.05
+
+    held.let.release(2)
+    assert (first.result(30), second.result(30)) == (2, 4)
+    batcher.close()
+    assert batcher.busy_seconds == 0

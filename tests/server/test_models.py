@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fakes import FakeRecommender
-from server.batching import Scheduler
 from server.config import Batching, Config
 from server.models import Models
+from server.scheduling import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

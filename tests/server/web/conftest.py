@@ -19,10 +19,10 @@ from node_modules import node_modules
 from server.access import new_token, token_hash
 from server.activation import Activations
 from server.application import Application, Patience
-from server.batching import Scheduler
 from server.config import Config
 from server.models import Models
 from server.records import Records, write_key
+from server.scheduling import Scheduler
 from server.web.app import web_app
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from fakes import FakeRecommender
 from server.access import Role
 from server.activation import Activations
 from server.application import Application
-from server.batching import Scheduler
 from server.config import Config, ConfigError
 from server.models import Models
+from server.scheduling import Scheduler
 from server.web.app import PAGES
 from server.web.listener import WebListener, check_exposure
 from server.web.sessions import COOKIE, FREE_TRIES, Lockout
