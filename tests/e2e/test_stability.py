@@ -14,7 +14,7 @@ from becausal.v1.explanation_service_pb2_grpc import ExplanationServiceStub
 from commands import DATA
 from explainer import Languages, Settings, Wording, explain
 from recommender import Recommender, load_bundle, read_dataset
-from serving import serving
+from serving import observed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,18 +39,31 @@ def facts(explanation: Explanation) -> bytes:
     return kept.SerializeToString(deterministic=True)
 
 
+@pytest.mark.parametrize("joined", [False, True])
 async def test_calls_beside_each_other_get_what_they_get_alone(
-    demo_bundle: Path, database_file: str, histories: list[tuple[str, ...]]
+    demo_bundle: Path,
+    database_file: str,
+    histories: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    joined: bool,
 ) -> None:
+    monkeypatch.setattr(Recommender, "side_by_side", not joined)
     recommender = Recommender(load_bundle(demo_bundle))
     with storage.Database(database_file) as database:
-        async with serving(storage.ExplanationRepository(database), recommender) as channel:
+        repository = storage.ExplanationRepository(database)
+        async with observed(repository, recommender, batching={"cores": 4}) as (channel, seen):
             stub = ExplanationServiceStub(channel)
             requests = [pb.ExplainRequest(history=history) for history in histories]
             together = await asyncio.gather(*(stub.Explain(request) for request in requests))
+            questions, passes = (
+                seen.metrics.registry.get_sample_value(f"becausal_model_pass_questions_{kind}") or 0
+                for kind in ("sum", "count")
+            )
             alone = [await stub.Explain(request) for request in reversed(requests)][::-1]
 
     assert [facts(one) for one in together] == [facts(one) for one in alone]
+    assert (questions > passes > 0) is joined
 
 
 def explained(demo_bundle: Path, histories: list[tuple[str, ...]], threads: int) -> list[StoredExplanation]:
