@@ -11,6 +11,7 @@ that a busy machine slows both. Server, echo and this process share the machine'
 from __future__ import annotations
 
 import argparse
+import asyncio
 import itertools
 import json
 import os
@@ -48,7 +49,7 @@ CALLERS = (1, 8, 32)
 USERS, LENGTH = 24, 20
 ONE = ["168", "50", "172", "181", "1", "7", "174", "195"]
 ONE_CASE = "one history of 8 items"
-PARTS = ("start", "batching", "explain", "recommend", "tail", "memory")
+PARTS = ("start", "batching", "beside", "explain", "recommend", "tail", "memory")
 STEADY_LOAD = 0.7
 WARM_SHARE = 0.2
 """Share of the calls of the memory test after which memory counts as warmed up."""
@@ -97,6 +98,8 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         found["batchingOnToOff"] = {
             name: batched(options.bundle, folder, histories, options.rounds) for name, histories in cases.items()
         }
+    if "beside" in wanted:
+        found["recommendBesideExplain"] = beside(options.bundle, folder, cases, 1.0 if options.quick else 5.0)
     with serving(options.bundle, folder / "server.db") as (process, address):
         if "explain" in wanted:
             found["explainOverGrpcToInProcess"] = against_local(options, folder, address, cases)
@@ -198,6 +201,37 @@ def recommended(address: str, rounds: int, calls: int) -> dict[str, float]:
         "recommendPerSecond": round(calls / ours, 1),
         "echoPerSecond": round(calls / echoes, 1),
         "ratio": round(statistics.median(theirs / ours for ours, theirs in pairs), 3),
+    }
+
+
+def beside(bundle: Path, folder: Path, cases: dict[str, list[History]], seconds: float) -> dict[str, dict[str, float]]:
+    """Recommend while eight callers explain real histories, on every core and with one left to others."""
+    histories = next(histories for name, histories in cases.items() if name != ONE_CASE)
+    explained = [ExplainRequest(history=history, user_id="bench") for history in histories]
+    cores = os.cpu_count() or 1
+    found = {}
+    for turns in sorted({cores, max(cores - 1, 1)}, reverse=True):
+        with serving(bundle, folder / f"turns{turns}.db", BECAUSAL_BATCHING__CORES=str(turns)) as (_, address):
+            recommend = [RecommendRequest(history=ONE)]
+            found[f"batching.cores = {turns}"] = LOOP.run_until_complete(mixed(address, explained, recommend, seconds))
+    return found
+
+
+async def mixed(address: str, explain: list[Any], recommend: list[Any], seconds: float) -> dict[str, float]:
+    """Explanations a second of eight callers, and the latencies of one more who asks for recommendations meanwhile."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = ExplanationServiceStub(channel)
+        explaining = Plan(concurrency=8, window=seconds, most_windows=3)
+        asking = Plan(rate=50.0, window=seconds, most_windows=3)
+        explained, asked = await asyncio.gather(
+            measure(calling([stub.Explain], explain, DEADLINE_S), explaining),
+            measure(calling([stub.Recommend], recommend, DEADLINE_S), asking),
+        )
+    latencies = asked.reported.latencies[OK]
+    return {
+        "explainPerSecond": round(explained.reported.per_second, 1),
+        "recommendP50Ms": round(1000 * quantile(latencies, 50.0), 2),
+        "recommendP99Ms": round(1000 * quantile(latencies, 99.0), 2),
     }
 
 
