@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,9 +95,8 @@ def local(bundle: Path, database: Path) -> Iterator[Local]:
     warm_up()
     with storage.Database(config.database_url) as opened, Records(opened, config.audit) as records:
         records.start()
-        models = Models(Recommender(load_bundle(bundle)), config, Scheduler(config.batching))
-        yield Local(Application(models, config, records.explanations, records), config)
-        models.close()
+        with closing(Models(Recommender(load_bundle(bundle)), config, Scheduler(config.batching))) as models:
+            yield Local(Application(models, config, records.explanations, records), config)
 
 
 def timed_local(explain: Local, histories: list[History], callers: int) -> float:

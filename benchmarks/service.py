@@ -85,10 +85,8 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Every figure."""
     bundle = load_bundle(options.bundle)
     users = list(read_dataset(options.data, bundle.data_settings).histories().values())[:USERS]
-    cases = {
-        ONE_CASE: [ONE] * USERS,
-        f"{USERS} real histories of 20 items": [list(h[-LENGTH:]) for h in users],
-    }
+    real = [list(history[-LENGTH:]) for history in users]
+    cases = {ONE_CASE: [ONE] * USERS, f"{USERS} real histories of 20 items": real}
     wanted = options.only or PARTS
     found: dict[str, Any] = {}
     if "start" in wanted:
@@ -99,7 +97,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             name: batched(options.bundle, folder, histories, options.rounds) for name, histories in cases.items()
         }
     if "beside" in wanted:
-        found["recommendBesideExplain"] = beside(options.bundle, folder, cases, 1.0 if options.quick else 5.0)
+        found["recommendBesideExplain"] = beside(options.bundle, folder, real, 1.0 if options.quick else 5.0)
     with serving(options.bundle, folder / "server.db") as (process, address):
         if "explain" in wanted:
             found["explainOverGrpcToInProcess"] = against_local(options, folder, address, cases)
@@ -149,7 +147,10 @@ def goals(found: dict[str, Any]) -> list[str]:
 
 
 def batched(bundle: Path, folder: Path, histories: list[History], rounds: int) -> dict[str, float]:
-    """Explain by 32 callers on a server that joins their questions, against one that gives each question its own pass."""
+    """Explain by 32 callers on a server that joins questions that wait, against one that gives each question its own pass.
+
+    On the CPU next to none waits (docs/decisions/0711-turns-and-joined-passes.md): this is about 1 there.
+    """
     requests = [ExplainRequest(history=history, user_id="bench") for history in histories]
     with (
         serving(bundle, folder / "joined.db") as (_, joined),
@@ -204,16 +205,15 @@ def recommended(address: str, rounds: int, calls: int) -> dict[str, float]:
     }
 
 
-def beside(bundle: Path, folder: Path, cases: dict[str, list[History]], seconds: float) -> dict[str, dict[str, float]]:
-    """Recommend while eight callers explain real histories, on every core and with one left to others."""
-    histories = next(histories for name, histories in cases.items() if name != ONE_CASE)
-    explained = [ExplainRequest(history=history, user_id="bench") for history in histories]
+def beside(bundle: Path, folder: Path, histories: list[History], seconds: float) -> dict[str, dict[str, float]]:
+    """Recommend while eight callers explain, on every core and with one left to others."""
+    explain = [ExplainRequest(history=history, user_id="bench") for history in histories]
+    recommend = [RecommendRequest(history=ONE)]
     cores = os.cpu_count() or 1
     found = {}
     for turns in sorted({cores, max(cores - 1, 1)}, reverse=True):
         with serving(bundle, folder / f"turns{turns}.db", BECAUSAL_BATCHING__CORES=str(turns)) as (_, address):
-            recommend = [RecommendRequest(history=ONE)]
-            found[f"batching.cores = {turns}"] = LOOP.run_until_complete(mixed(address, explained, recommend, seconds))
+            found[f"batching.cores = {turns}"] = LOOP.run_until_complete(mixed(address, explain, recommend, seconds))
     return found
 
 

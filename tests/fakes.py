@@ -127,6 +127,8 @@ class FakeRanking:
 class FakeRecommender(AdditiveModel):
     """The additive model with a catalogue and a window of three items: t leads r by what a gives, q comes third."""
 
+    side_by_side = True
+
     def __init__(self) -> None:
         super().__init__(
             gives={"a": {"t": 2.0}, "b": {"t": 0.5}},
@@ -134,8 +136,6 @@ class FakeRecommender(AdditiveModel):
         )
         titles = {"a": "Alien", "b": "Brazil", "c": "Cube", "d": "", "t": "Them!", "r": "Ran", "q": "Quiz Show"}
         self.bundle = FakeBundle(FakeCatalogue(titles), self.version)
-
-    side_by_side = True
 
     @staticmethod
     def ranking(history: History, k: int) -> FakeRanking:

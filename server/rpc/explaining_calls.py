@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from asyncio import Semaphore, TaskGroup
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -150,22 +150,17 @@ class ExplainingCalls(KeepingCalls):
         settings = settings_from(request.options, self._defaults)
 
         async def made(key: RequestKey | None) -> list[ExplanationRecord]:
-            history = await self._history(request.history, request.user_id)
-            return await self._kept(
-                seconds(),
-                key,
-                lambda patience: [
-                    self._application.explain(history, request.item or None, settings, request.user_id, patience)
-                ],
-            )
+            async with places or nullcontext():
+                history = await self._history(request.history, request.user_id)
+                return await self._kept(
+                    seconds(),
+                    key,
+                    lambda patience: [
+                        self._application.explain(history, request.item or None, settings, request.user_id, patience)
+                    ],
+                )
 
-        async def made_in_place(key: RequestKey | None) -> list[ExplanationRecord]:
-            if places is None:
-                return await made(key)
-            async with places:
-                return await made(key)
-
-        (record,) = await self._once(request, made_in_place)
+        (record,) = await self._once(request, made)
         return explanation_message(record)
 
     def _seconds(self, context: Context) -> float:

@@ -85,41 +85,35 @@ def test_every_call_ends_and_no_more_work_at_once_than_there_are_turns(
     batcher.close()
 
 
-def test_a_call_that_waits_for_a_pass_of_another_gives_its_turn_away_and_has_one_back_first(
-    scheduler: Scheduler,
-) -> None:
-    begun, let, order = threading.Semaphore(0), threading.Semaphore(0), list[str]()
+def test_a_call_that_waits_for_a_pass_of_another_gives_its_turn_away_and_has_one_back_first() -> None:
+    scheduler = Scheduler(Batching(cores=1, calls=4))
+    begun, let, release = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+    order: list[str] = []
 
     def answer(questions: Sequence[int]) -> list[int]:
         begun.release()
         assert let.acquire(timeout=30)
         return doubled(questions)
 
+    def hold() -> None:
+        order.append("has the only turn")
+        assert release.wait(30)
+
     batcher = scheduler.batcher(answer, abs)
-
-    def call(name: str) -> str:
-        scheduler.ask(batcher, 1)
-        order.append(name)
-        return name
-
-    def hold() -> str:
-        assert order_let.acquire(timeout=30)
-        order.append("held")
-        return "held"
-
-    order_let = threading.Semaphore(0)
-    running = scheduler.submit(lambda: call("runs the pass"))
+    busy = batcher.submit(1)
     assert begun.acquire(timeout=30)
-    waiting = scheduler.submit(lambda: call("waits"))
-    holding = scheduler.submit(hold)  # has the turn that was given away
-    late = scheduler.submit(lambda: order.append("late"))
+    waiting = scheduler.submit(lambda: order.append(f"answered {scheduler.ask(batcher, 2)}"))
+    holding, late = scheduler.submit(hold), scheduler.submit(lambda: order.append("late"))
     let.release(2)
-    assert running.result(30) == "runs the pass"
-    order_let.release()
+    end = time.monotonic() + 30
+    while not scheduler._returning:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    release.set()
 
-    assert [one.result(30) for one in (waiting, holding)] == ["waits", "held"]
-    late.result(30)
-    assert order[0] == "runs the pass"
+    assert [one.result(30) for one in (busy, waiting, holding, late)] == [2, None, None, None]
+    assert order == ["has the only turn", "answered 4", "late"]
+    scheduler.close()
     batcher.close()
 
 

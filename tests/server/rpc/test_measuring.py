@@ -59,6 +59,7 @@ async def test_calls_are_counted_by_their_final_status(repository: storage.Expla
         assert count(seen, "grpc_server_handled_total", **of("Recommend", grpc_code="INVALID_ARGUMENT")) == 1
         assert count(seen, "grpc_server_msg_received_total", **of("Recommend")) == 2
         assert count(seen, "grpc_server_msg_sent_total", **of("Recommend")) == 1
+        assert count(seen, "grpc_server_handling_seconds_count", **of("Recommend")) == 2
 
 
 @pytest.mark.parametrize(("seconds", "code"), [(0.3, "DEADLINE_EXCEEDED"), (None, "CANCELLED")])
